@@ -1,0 +1,221 @@
+"""The nouns of the project: frozen values that travel between its parts.
+
+Times are integers, milliseconds since 1970 in UTC, and end in ``_ms``; spans are seconds and end in ``_s``.
+A record's body is always the API's own bytes: it is stored, compared and sent, but never written anew.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+
+class Kind(StrEnum):
+    """What happened to a record."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+class Stream(NamedTuple):
+    """One listing that is followed: one resource of one organization."""
+
+    org: str
+    resource: str
+
+    @property
+    def name(self) -> str:
+        """How people write it: ``<organization>/<resource>``."""
+        return f"{self.org}/{self.resource}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of record that a source lists: a row of the source's table.
+
+    ``singular`` is the word in trigger names (``client.created``); ``parent`` names the resource whose
+    records each have a listing of their own (prices are listed by price list). ``ignore`` are dotted
+    paths that never make a change; ``rendered`` are paths that the API writes anew when it answers,
+    so that they count only when ``updatedAt`` moved too.
+    """
+
+    name: str
+    singular: str
+    title: str
+    path: str
+    parent: str | None = None
+    ignore: frozenset[str] = frozenset()
+    rendered: frozenset[str] = frozenset()
+    opt_in: bool = False
+
+
+class Organization(NamedTuple):
+    """One organization that the token can see."""
+
+    id: str
+    name: str
+
+
+class Record(NamedTuple):
+    """One object as the API showed it.
+
+    ``body`` is one JSON object on one line, or empty in a listing of ids and stamps only.
+    ``updated_ms`` is None where the API gave no usable ``updatedAt``.
+    """
+
+    id: str
+    updated_ms: int | None
+    deleted: bool
+    body: bytes
+
+
+class Quarantined(NamedTuple):
+    """A record that cannot be followed: its id (or a digest where it has none) and the reason."""
+
+    key: str
+    reason: str
+
+
+class Page(NamedTuple):
+    """One answer of a listing, already checked.
+
+    ``began_ms`` is the server's time at which its request began, never later than the truth,
+    or None where the server gave no date.
+    """
+
+    records: tuple[Record, ...]
+    quarantined: tuple[Quarantined, ...] = ()
+    began_ms: int | None = None
+
+
+class State(IntEnum):
+    """Where a remembered record stands."""
+
+    LIVE = 0
+    DELETED = 1
+    MISSING = 2  # a complete listing did not show it; not yet confirmed as deleted, or held for approval
+    DISMISSED = 3  # missing, and the operator refused to have that announced
+
+
+class Mark(NamedTuple):
+    """What is remembered of a record, beside its last body.
+
+    ``digest`` is of the body's bytes: equal digests mean an unchanged record. ``parent`` is the id of
+    the parent record for resources that are listed by parent, else empty.
+    """
+
+    id: str
+    updated_ms: int | None
+    digest: bytes
+    state: State = State.LIVE
+    parent: str = ""
+
+
+class Change(NamedTuple):
+    """A difference between what was remembered and what was seen: all that an event says.
+
+    ``digest`` is canonical (key order, ``updatedAt`` and ignored paths do not count). ``body`` is the
+    record now; for deletions the tombstone, or the last known record. ``previous`` is a JSON object of
+    the changed paths' old values.
+    """
+
+    kind: Kind
+    record_id: str
+    time_ms: int | None
+    version_ms: int | None
+    digest: bytes
+    body: bytes
+    changed: tuple[str, ...] = ()
+    previous: bytes = b""
+
+
+class Event(NamedTuple):
+    """One thing to tell, as it is stored: ``body`` is the final bytes on the wire."""
+
+    sequence: int
+    id: str
+    trigger: str
+    stream: Stream
+    record_id: str
+    recorded_ms: int
+    body: bytes
+
+
+class Delivery(NamedTuple):
+    """One event on its way to one sink.
+
+    ``lane`` is what order is kept within: deliveries of one sink and lane go one after the other.
+    ``attempts`` counts the sends that this event's own trouble ended.
+    """
+
+    sink: str
+    sequence: int
+    lane: int
+    event_id: str
+    trigger: str
+    attempts: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The receiver said yes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The receiver can take nothing now: its sink waits, and no event is to blame.
+
+    ``after_s`` is how long the receiver asked to wait, where it did.
+    """
+
+    reason: str
+    after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The receiver does not take this one event. ``final`` says that asking again is pointless."""
+
+    reason: str
+    final: bool = False
+
+
+Outcome = Delivered | Later | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which triggers go where: ``on`` are patterns such as ``client.*``, ``to`` are names of sinks."""
+
+    on: tuple[str, ...]
+    to: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How one resource is followed; spans in seconds.
+
+    Every ``count_every``-th poll compares counts, every ``full_every``-th sweep compares digests.
+    ``announces`` is False for a resource that is followed only for the sake of another.
+    """
+
+    resource: Resource
+    every_s: float
+    sweep_every_s: float
+    overlap_s: float
+    ignore: frozenset[str] = frozenset()
+    emit_first: bool = False
+    announces: bool = True
+    count_every: int = 10
+    full_every: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The configuration as the loops need it: what is followed, and where events go."""
+
+    watches: Mapping[str, Watch]
+    routes: tuple[Route, ...] = ()
+    sinks: tuple[str, ...] = field(default=("stdout",))
