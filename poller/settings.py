@@ -49,7 +49,9 @@ class Secret(Strict):
     @model_validator(mode="after")
     def _one_place(self) -> "Secret":
         if sum(place is not None for place in (self.env, self.file, self.credential)) != 1:
-            raise ValueError('should name one place: { env = "NAME" }, { file = "/path" } or { credential = "name" }')
+            raise ValueError(
+                'should name one place: { env = "NAME" }, { file = "/path" } or { credential = "name" }'
+            )
         return self
 
     def reveal(self) -> str:
