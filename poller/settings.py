@@ -25,7 +25,7 @@ def _seconds(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError('should be a duration such as "30s", "5m" or "6h"')
     if isinstance(value, (int, float)):
-        raise ValueError(f'should say its unit: "{value}s", "{value}m" or "{value}h"')  # noqa: TRY004
+        raise ValueError(f'should say its unit: "{value}s", "{value}m" or "{value}h"')
     parts = _DURATION.findall(value)
     if not parts or "".join(number + unit for number, unit in parts) != value.replace(" ", ""):
         raise ValueError(f'"{value}" is not a duration; write one such as "30s", "5m", "6h" or "1h30m"')

@@ -1,4 +1,4 @@
-"""The port through which events go out. One file a kind of sink, named after its ``kind`` in the configuration.
+"""The port through which events go out. One file a kind of sink, named after its ``kind``.
 
 Each such file holds ``Config``, a ``settings.Strict`` with ``kind`` as a ``Literal`` and a method
 ``sink(self) -> Sink``. A new kind is a new file: it is found by its name.
