@@ -1,14 +1,17 @@
-"""The words that configuration is written in: strict tables, durations, and secrets that do not print."""
+"""The words that configuration is written in: strict tables, durations, paths, and secrets that do not print."""
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_LONGEST_S = 3650 * 86400.0
+_MOUNTS = (Path("/run/secrets"), Path("/var/run/secrets"))
 
 
 class SettingError(Exception):
@@ -29,11 +32,30 @@ def _seconds(value: object) -> object:
     parts = _DURATION.findall(value)
     if not parts or "".join(number + unit for number, unit in parts) != value.replace(" ", ""):
         raise ValueError(f'"{value}" is not a duration; write one such as "30s", "5m", "6h" or "1h30m"')
-    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    if seconds > _LONGEST_S:
+        raise ValueError(f'"{value}" is longer than ten years')
+    return seconds
 
 
 Duration = Annotated[float, BeforeValidator(_seconds)]
 """A span written as ``"30s"``, ``"5m"``, ``"6h"``, ``"14d"`` or ``"1h30m"``; in seconds once read."""
+
+Interval = Annotated[Duration, Field(gt=0)]
+"""A ``Duration`` that is more than nothing."""
+
+
+def _named(value: object) -> object:
+    if value in ("", ".", "/"):
+        raise ValueError("should be the path of a file")
+    return value
+
+
+FilePath = Annotated[Path, Field(strict=False), BeforeValidator(_named)]
+"""A path written as a string; relative ones are relative to the working directory."""
+
+Strings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
+"""A list of strings, none of them empty."""
 
 
 class Secret(Strict):
@@ -43,8 +65,17 @@ class Secret(Strict):
     """
 
     env: str | None = None
-    file: Path | None = None
+    file: FilePath | None = None
     credential: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _never_inline(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(
+                'should not be written here; say where it is kept: { env = "NAME" } or { file = "/path" }'
+            )
+        return value
 
     @model_validator(mode="after")
     def _one_place(self) -> "Secret":
@@ -52,31 +83,59 @@ class Secret(Strict):
             raise ValueError(
                 'should name one place: { env = "NAME" }, { file = "/path" } or { credential = "name" }'
             )
+        if self.credential is not None and Path(self.credential).name != self.credential:
+            raise ValueError("credential should be a name, not a path")
         return self
 
     def reveal(self) -> str:
-        """Read the secret now; raises ``SettingError`` when it is not there, empty, or open to others."""
+        """Read the secret now, without the white space around it.
+
+        Raises:
+            SettingError: It is not there, empty, open to others, or cannot be sent in a header.
+        """
+        secret = self._read().strip()
+        if not secret:
+            raise SettingError(
+                f"{self._place()} is empty" if self.env is None else f"{self._place()} is not set or empty"
+            )
+        if not (secret.isascii() and secret.isprintable()):
+            raise SettingError(f"{self._place()} should hold one line of plain ASCII characters")
+        return secret
+
+    def _place(self) -> str:
         if self.env is not None:
-            secret = os.environ.get(self.env, "").strip()
-            if not secret:
-                raise SettingError(f"the environment variable {self.env} is not set or empty")
-            return secret
-        path = self.file or Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / str(self.credential)
-        if self.file is None and "CREDENTIALS_DIRECTORY" not in os.environ:
+            return f"the environment variable {self.env}"
+        return f"the credential {self.credential}" if self.file is None else str(self.file)
+
+    def _read(self) -> str:
+        if self.env is not None:
+            return os.environ.get(self.env, "")
+        if self.file is not None:
+            return _read(self.file)
+        if "CREDENTIALS_DIRECTORY" not in os.environ:
             raise SettingError(
                 f"the credential {self.credential} needs systemd: CREDENTIALS_DIRECTORY is not set; "
                 f"add LoadCredential={self.credential}:/path to the unit, or use {{ file = ... }}"
             )
-        return _read(path)
+        return _read(Path(os.environ["CREDENTIALS_DIRECTORY"]) / str(self.credential))
 
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_mode & 0o077 and "CREDENTIALS_DIRECTORY" not in os.environ:
+        if path.stat().st_mode & 0o077 and not _guarded(path, os.environ):
             raise SettingError(f"{path} can be read by others; run: chmod 600 {path}")
-        secret = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path} cannot be read: {error}") from error
-    if not secret:
-        raise SettingError(f"{path} is empty")
-    return secret
+        return path.read_text()
+    except UnicodeDecodeError:
+        raise SettingError(f"{path} is not a text file") from None  # the cause would carry the bytes
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _guarded(path: Path, environ: Mapping[str, str]) -> bool:
+    """Whether what mounts the file guards it, so that its mode says nothing.
+
+    Docker and Kubernetes mount secrets readable by all; systemd's credentials show an ACL's mask as group mode.
+    """
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    mounts = (*_MOUNTS, Path(credentials)) if credentials else _MOUNTS
+    return any(path.resolve().is_relative_to(mount.resolve()) for mount in mounts)
