@@ -21,7 +21,10 @@ def problems(error: ValidationError, table: type[BaseModel], raw: object, at: st
 
     No message shows a value, other than one that its validator chose to show.
     """
-    found = [(_keys(details["loc"], raw), details) for details in error.errors(include_url=False)]
+    found = [
+        (_keys(details["loc"], raw, missing=details["type"] == "missing"), details)
+        for details in error.errors(include_url=False)
+    ]
     for keys, details in found:
         if details["type"] == "too_short" and any(other[: len(keys)] == keys != other for other, _ in found):
             continue  # it counts the items that are good; the bad ones have their own message
@@ -29,11 +32,11 @@ def problems(error: ValidationError, table: type[BaseModel], raw: object, at: st
         yield f"{key}: {_words(details, table, keys)}" if key else _words(details, table, keys)
 
 
-def _keys(loc: tuple[int | str, ...], raw: object) -> tuple[int | str, ...]:
+def _keys(loc: tuple[int | str, ...], raw: object, *, missing: bool) -> tuple[int | str, ...]:
     """The part of ``loc`` that a person wrote: pydantic mixes in the names of types."""
     keys: list[int | str] = []
     for place, part in enumerate(loc):
-        if isinstance(raw, Mapping) and (part in raw or place == len(loc) - 1):
+        if isinstance(raw, Mapping) and (part in raw or (missing and place == len(loc) - 1)):
             raw = raw.get(part)
         elif isinstance(raw, list | tuple) and isinstance(part, int) and part < len(raw):
             raw = raw[part]

@@ -2,11 +2,13 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
@@ -56,6 +58,32 @@ FilePath = Annotated[Path, Field(strict=False), BeforeValidator(_named)]
 
 Strings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
 """A list of strings, none of them empty."""
+
+
+def _https(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError('should be a URL that begins with "https://"')
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("should have no user, password, query or fragment")
+    if parts.scheme == "http" and not _loopback(host):
+        raise ValueError('should begin with "https://" ("http://" is for loopback addresses only)')
+    return url.rstrip("/")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+HttpsUrl = Annotated[str, AfterValidator(_https)]
+"""An API's base URL, without its last slash; plain http is for loopback addresses only."""
 
 
 class Secret(Strict):
@@ -139,3 +167,16 @@ def _guarded(path: Path, environ: Mapping[str, str]) -> bool:
     credentials = environ.get("CREDENTIALS_DIRECTORY")
     mounts = (*_MOUNTS, Path(credentials)) if credentials else _MOUNTS
     return any(path.resolve().is_relative_to(mount.resolve()) for mount in mounts)
+
+
+def secrets(value: object, at: str = "") -> Iterator[tuple[str, Secret]]:
+    """Every secret in a table, with its key."""
+    if isinstance(value, Secret):
+        yield at, value
+    elif isinstance(value, BaseModel):
+        yield from secrets({name: getattr(value, name) for name in type(value).model_fields}, at)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from secrets(inner, f"{at}.{key}" if at else str(key))
+    elif isinstance(value, tuple):
+        yield from secrets(dict(enumerate(value)), at)

@@ -1,0 +1,267 @@
+"""The configuration: its tables, where it is found, and what the loops need of it."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+
+from poller.model import Kind, Plan, Resource, Route, Watch
+from poller.problems import nearest, problems
+from poller.settings import Duration, FilePath, HttpsUrl, Interval, Secret, SettingError, Strict, Strings, secrets
+from poller.sinks import SinkConfig, kinds
+from poller.sources.spaceinvoices import RESOURCES
+
+TOKEN_VARIABLE = "SPACE_INVOICES_TOKEN"  # noqa: S105 - a name, not a secret
+"""The environment variable whose token alone is enough to run."""
+
+_PLACES = (Path("config.toml"), Path("/etc/poller/config.toml"))
+_TRIGGERS = {f"{row.singular}.{kind}": row.name for row in RESOURCES.values() for kind in Kind}
+_PATTERNS = [
+    "*",
+    *_TRIGGERS,
+    *(f"{row.singular}.*" for row in RESOURCES.values()),
+    *(f"*.{kind}" for kind in Kind),
+]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text lists every problem, one a line: ``file: key: what``."""
+
+    def __init__(self, origin: str, found: list[str]) -> None:
+        self.problems = tuple(found)
+        super().__init__("\n".join(f"{origin}: {problem}" if origin else problem for problem in found))
+
+
+def _organization(name: str) -> str:
+    if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
+        raise ValueError(f'"{name}" is not the id of an organization')
+    return name
+
+
+def _resource(value: object) -> object:
+    """``"30s"`` stands for ``{ every = "30s" }``, and False for a resource that is not followed."""
+    if value is False:
+        return None
+    if isinstance(value, str):
+        return {"every": value}
+    if not isinstance(value, Mapping):
+        raise ValueError('should be an interval such as "30s", or false, or a table')
+    return value
+
+
+def _resource_name(name: str) -> str:
+    if name not in RESOURCES:
+        raise ValueError("unknown resource" + nearest(name, list(RESOURCES)))
+    return name
+
+
+def _sink_name(name: str) -> str:
+    if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= 64):
+        raise ValueError("a sink's name has letters, digits, - and _, 64 at most")
+    return name
+
+
+def _pattern(pattern: str) -> str:
+    if not any(fnmatchcase(trigger, pattern) for trigger in _TRIGGERS):
+        raise ValueError(f'"{pattern}" matches no trigger' + nearest(pattern, _PATTERNS))
+    return pattern
+
+
+def _target(name: str, info: ValidationInfo) -> str:
+    sinks: list[str] = info.context or []
+    if name not in sinks:
+        raise ValueError(f'there is no sink "{name}"' + nearest(name, sinks))
+    return name
+
+
+class SourceTable(Strict):
+    """``[source]``: where records come from and how often it is asked; spans in seconds.
+
+    ``organizations`` None means all that the token can see, looked up every ``organizations_every``.
+    ``rate`` is in requests a second; the API's own limit is 100 for each API key.
+    """
+
+    token: Secret = Secret(env=TOKEN_VARIABLE)
+    base_url: HttpsUrl = "https://api.spaceinvoices.com/v1"
+    every: Interval = 60.0
+    sweep_every: Interval = 6 * 3600.0
+    overlap: Duration = 300.0
+    organizations: (
+        Annotated[tuple[Annotated[str, AfterValidator(_organization)], ...], Field(strict=False, min_length=1)]
+        | None
+    ) = None
+    organizations_every: Interval = 900.0
+    first_sync: Literal["silent", "emit"] = "silent"
+    rate: Annotated[float, Field(gt=0, le=100)] = 20.0
+    count_every: Annotated[int, Field(ge=1)] = 10
+    full_sweep: Annotated[int, Field(ge=1)] = 4
+
+
+class ResourceTable(Strict):
+    """One row of ``[resources]``; what it does not say is as in ``[source]``.
+
+    ``ignore`` are dotted paths that make no change, beside those that never do.
+    """
+
+    every: Interval | None = None
+    sweep_every: Interval | None = None
+    ignore: Strings = ()
+
+
+class RouteTable(Strict):
+    """One ``[[route]]``: the triggers it is ``on``, as patterns, and the names of the sinks they go ``to``."""
+
+    on: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(strict=False, min_length=1)]
+    to: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], Field(strict=False, min_length=1)]
+
+
+class StateTable(Strict):
+    """``[state]``: where the database is; a relative path is relative to the working directory."""
+
+    path: FilePath = Path("state/poller.db")
+
+
+class Config(Strict):
+    """A whole configuration, already checked. ``sinks`` is never empty: without any it holds ``stdout``.
+
+    A resource that ``resources`` does not name is followed as ``[source]`` says; None switches it off.
+    """
+
+    source: SourceTable = SourceTable()
+    resources: dict[
+        Annotated[str, AfterValidator(_resource_name)], Annotated[ResourceTable | None, BeforeValidator(_resource)]
+    ] = Field(default_factory=dict)
+    sinks: dict[Annotated[str, AfterValidator(_sink_name)], SinkConfig]
+    route: Annotated[tuple[RouteTable, ...], Field(strict=False)] = ()
+    state: StateTable = StateTable()
+
+    def plan(self) -> Plan:
+        """What is followed and where events go; a resource stands before those listed by it."""
+        asked = {row.name: self._watch(row) for row in RESOURCES.values() if self._asked(row)}
+        needed = {
+            parent: watch
+            for watch in asked.values()
+            if (parent := watch.resource.parent) is not None and parent not in asked
+        }
+        rows = [*(self._watch(RESOURCES[parent], child) for parent, child in needed.items()), *asked.values()]
+        rows.sort(key=lambda watch: watch.resource.parent is not None)
+        routes = tuple(Route(route.on, route.to) for route in self.route)
+        return Plan({watch.resource.name: watch for watch in rows}, routes, tuple(self.sinks))
+
+    def check_secrets(self, origin: str = "") -> None:
+        """Read every secret once; raises ``ConfigError`` naming each that failed. ``origin`` is the file."""
+        found = []
+        for key, secret in secrets(self):
+            try:
+                secret.reveal()
+            except SettingError as error:
+                found.append(f"{key}: {error}")
+        if found:
+            raise ConfigError(origin, found)
+
+    def _asked(self, row: Resource) -> bool:
+        return self.resources[row.name] is not None if row.name in self.resources else not row.opt_in
+
+    def _watch(self, row: Resource, child: Watch | None = None) -> Watch:
+        """How ``row`` is followed: for its own sake, or silently for that of ``child``."""
+        source, table = self.source, self.resources.get(row.name) or ResourceTable()
+        return Watch(
+            resource=row,
+            every_s=table.every or (child.every_s if child else source.every),
+            sweep_every_s=table.sweep_every or (child.sweep_every_s if child else source.sweep_every),
+            overlap_s=source.overlap,
+            ignore=row.ignore | frozenset(table.ignore),
+            emit_first=source.first_sync == "emit",
+            announces=child is None,
+            count_every=source.count_every,
+            full_every=source.full_sweep,
+        )
+
+
+def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The configuration file to ``load``: ``explicit``, else ``$POLLER_CONFIG``, else the first there is.
+
+    None where there is none and the token in the environment is enough; ``ConfigError`` where it is not there.
+    """
+    named = explicit or (Path(environ["POLLER_CONFIG"]) if environ.get("POLLER_CONFIG") else None)
+    if named is not None:
+        return named
+    for place in _PLACES:
+        if place.exists():
+            return place
+    if environ.get(TOKEN_VARIABLE, "").strip():
+        return None
+    places = " or ".join(str(place) for place in _PLACES)
+    raise ConfigError(
+        "", [f"no configuration: set {TOKEN_VARIABLE}, or write {places}, or name a file with --config"]
+    )
+
+
+def load(path: Path | None) -> Config:
+    """Read and check a configuration file; without one (None) everything is at its default.
+
+    Raises ``ConfigError``. Secrets are not read: ``Config.check_secrets`` does that.
+    """
+    return _config({}, "") if path is None else _config(_toml(path), str(path))
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    text = ""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        return tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read: {error.strerror or error}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(path), [f"is not UTF-8: byte {error.start} is not"]) from None
+    except tomllib.TOMLDecodeError as error:
+        line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+        what = str(error).replace("at end of document", f"at line {line}, column {column}, the end of the file")
+        raise ConfigError(str(path), [f"is not TOML: {what}"]) from error
+
+
+def _config(raw: Mapping[str, Any], origin: str) -> Config:
+    tables = {"stdout": {"kind": "stdout"}} if raw.get("sinks", {}) == {} else raw["sinks"]
+    names = list(tables) if isinstance(tables, Mapping) else []
+    found: list[str] = []
+    sinks = {name: sink for name in names if (sink := _sink(name, tables[name], found)) is not None}
+    try:
+        config = Config.model_validate({**raw, "sinks": sinks if names else tables}, context=names)
+    except ValidationError as error:
+        found += problems(error, Config, {**raw, "sinks": tables})
+    else:
+        found += _contradictions(config)
+    if found:
+        raise ConfigError(origin, found)
+    return config
+
+
+def _sink(name: str, table: object, found: list[str]) -> SinkConfig | None:
+    known = kinds()
+    if not isinstance(table, Mapping):
+        found.append(f"sinks.{name}: should be a table")
+    elif not isinstance(kind := table.get("kind", ""), str) or kind not in known:
+        wrong = f'"{kind}" is not a kind of sink' if "kind" in table else "is missing"
+        found.append(f"sinks.{name}.kind: {wrong}" + nearest(str(kind), list(known)))
+    else:
+        try:
+            return known[kind].model_validate(table)
+        except ValidationError as error:
+            found += problems(error, known[kind], table, f"sinks.{name}")
+    return None
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Tables that are each right, but do nothing together."""
+    announced = {watch.resource.name for watch in config.plan().watches.values() if watch.announces}
+    if not announced:
+        yield "resources: all are switched off, so nothing would be followed"
+    for place, route in enumerate(config.route):
+        for pattern in route.on:
+            wanted = {row for trigger, row in _TRIGGERS.items() if fnmatchcase(trigger, pattern)}
+            if announced and not wanted & announced:
+                rows = ", ".join(sorted(wanted))
+                yield f'route.{place}.on: "{pattern}" never happens: [resources] does not follow {rows}'
