@@ -1,0 +1,233 @@
+"""The one place that makes httpx clients.
+
+One total deadline a request, capped bodies, and errors that say the cause and keep the secrets.
+"""
+
+import logging
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ssl import SSLContext
+from threading import Event, Lock
+from time import monotonic
+from typing import NamedTuple
+
+import httpcore
+import httpx
+
+from poller import __version__
+from poller.connection import (
+    CONNECT_S,
+    Aborted,
+    Backend,
+    ConnectFailed,
+    Disconnected,
+    Exchange,
+    HttpError,
+    Malformed,
+    Stale,
+    TimedOut,
+    TooLarge,
+    Unsendable,
+    redact_url,
+)
+
+__all__ = [
+    "Aborted",
+    "Client",
+    "ConnectFailed",
+    "Disconnected",
+    "HttpError",
+    "Malformed",
+    "Response",
+    "Stale",
+    "TimedOut",
+    "TooLarge",
+    "Unsendable",
+    "redact_url",
+]
+
+# httpx logs whole URLs at INFO, and those of webhooks are secrets.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+CONNECTIONS = 8  # httpcore's pool is quadratic beyond
+KEEP_ALIVE_S = 30.0
+TAIL_S = 2.0  # how long the body is read of an answer whose status is all that matters
+_STEP_BYTES = 1 << 20
+
+
+class Response(NamedTuple):
+    """An answer. ``headers`` are looked up without regard to case; ``elapsed_s`` ends with the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    elapsed_s: float
+
+
+class Client:
+    """The client of one worker thread; requests from several threads wait for each other.
+
+    Once ``stop`` is set, a request ends within a quarter of a second and raises ``Aborted``. TLS is always
+    verified; redirects, cookies, and what the environment says of proxies and passwords are not followed.
+    """
+
+    def __init__(self, stop: Event | None = None) -> None:
+        self._exchange = Exchange(stop or Event())
+        self._lock = Lock()
+        self._http = httpx.Client(
+            transport=_Transport(self._exchange),
+            headers={"Accept-Encoding": "identity", "User-Agent": f"poller/{__version__}"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            timeout=httpx.Timeout(None, connect=CONNECT_S),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        deadline_s: float,
+        max_bytes: int,
+        truncate: bool = False,
+    ) -> Response:
+        """Ask, and read the answer, within ``deadline_s`` all told; raises ``HttpError``.
+
+        gzip is decoded (ask for it by an ``Accept-Encoding`` header); a body of more than ``max_bytes``,
+        on the wire or decoded, raises ``TooLarge``. With ``truncate`` the status decides: the body is what
+        came of it, not decoded, within ``max_bytes`` and ``TAIL_S`` after the status, and no trouble with
+        it is an error.
+        """
+        with self._lock:
+            began = monotonic()
+            self._exchange.begin(url, deadline_s)
+            try:
+                request = self._http.build_request(method, url, headers=headers, content=content)
+                with closing(self._http.send(request, stream=True)) as answer:
+                    body = self._tail(answer, max_bytes) if truncate else self._whole(answer, max_bytes)
+            except _THEIRS as error:
+                # Not chained: those messages quote URLs and headers.
+                raise _failure(self._exchange, error) from None
+            return Response(answer.status_code, answer.headers, body, monotonic() - began)
+
+    def close(self) -> None:
+        """Close the connections, after the request under way."""
+        with self._lock:
+            self._http.close()
+
+    def _whole(self, answer: httpx.Response, max_bytes: int) -> bytes:
+        body = bytearray()
+        for chunk in self._decoded(answer):
+            body += chunk
+            if max(len(body), answer.num_bytes_downloaded) > max_bytes:
+                raise self._exchange.error(TooLarge, f"the answer is larger than {max_bytes} bytes")
+        return bytes(body)
+
+    def _decoded(self, answer: httpx.Response) -> Iterator[bytes]:
+        encoding = answer.headers.get("content-encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            return answer.iter_raw()
+        if encoding in ("gzip", "x-gzip"):
+            return self._gunzip(answer.iter_raw())
+        raise self._exchange.error(Malformed, "the answer is in an encoding that was not asked for")
+
+    def _gunzip(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Decode in steps, so that the caller can stop a bomb before it went off."""
+        decoder, begun = zlib.decompressobj(wbits=31), False
+        try:
+            for chunk in chunks:
+                rest, begun = chunk, True
+                while rest:
+                    yield decoder.decompress(rest, _STEP_BYTES)
+                    rest = decoder.unconsumed_tail
+                    if decoder.unused_data:  # another member follows
+                        rest, decoder = decoder.unused_data, zlib.decompressobj(wbits=31)
+        except zlib.error as error:
+            raise self._exchange.error(Malformed, "the answer is not proper gzip") from error
+        if begun and not decoder.eof:
+            raise self._exchange.error(Malformed, "the answer's gzip is cut short")
+
+    def _tail(self, answer: httpx.Response, max_bytes: int) -> bytes:
+        self._exchange.ends_at = min(self._exchange.ends_at, monotonic() + TAIL_S)
+        body = bytearray()
+        try:
+            for chunk in answer.iter_raw():
+                body += chunk
+                if len(body) >= max_bytes:
+                    break
+        except (HttpError, *_THEIRS):
+            pass  # the status is known, and it decides
+        return bytes(body[:max_bytes])
+
+
+_THEIRS = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+    UnicodeError,  # of a header
+)
+
+
+def _failure(exchange: Exchange, error: Exception) -> HttpError:
+    if not isinstance(error, (httpx.RemoteProtocolError, httpcore.RemoteProtocolError)):
+        return exchange.error(Unsendable, "the URL or a header holds what a request cannot carry")
+    if exchange.ended:
+        return exchange.disconnected("the connection was closed")
+    return exchange.error(Malformed, "the answer is not proper HTTP")
+
+
+class _Transport(httpx.BaseTransport):
+    """Joins httpx to a pool of httpcore's that connects through ours: ``httpx.HTTPTransport`` cannot be told to.
+
+    A proxy, a certificate authority of one's own and a client certificate would come in here.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_tls(),
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE_S,
+            network_backend=Backend(exchange),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        answer = self._pool.handle_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+@cache
+def _tls() -> SSLContext:
+    """Make the context that all clients share: one costs 35 ms."""
+    return httpx.create_ssl_context(trust_env=False)
