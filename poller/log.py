@@ -1,0 +1,137 @@
+"""What the process tells its operator: one line an event on stderr, without secrets; stdout belongs to events."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from math import isfinite
+from threading import RLock
+from typing import Any
+
+import structlog
+
+_SECRET = re.compile(r"token|secret|authorization|password|signature", re.IGNORECASE)
+# The user, the path and the query of a URL are often secrets; the scheme and the host are not.
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)(?:[^/?#\s]*@)?([^/?#\s\"'<>\\]*)[^\s\"'<>\\]*", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_DEPTH = 6
+
+
+def configure(level: str = "info", json: bool | None = None) -> None:  # noqa: FBT001 - None, the third, asks the terminal
+    """Send all logging of the process, the standard library's too, to stderr.
+
+    ``level`` is debug, info, warning or error; what other packages log appears from WARNING on. ``json``
+    None means coloured lines in a terminal and JSON lines elsewhere. May be called again.
+    """
+    terminal = _is_terminal()
+    as_json = not terminal if json is None else json
+    render = [structlog.processors.JSONRenderer()] if as_json else [_printable, _lines(colors=terminal)]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redact,
+            _ordered,
+            *render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=_Stderr,
+        cache_logger_on_first_use=False,  # a later call changes loggers that were used already
+    )
+    logging.root.handlers = [_Bridge()]
+    logging.root.setLevel(logging.WARNING)
+    for name in ("httpx", "httpcore", "apscheduler"):  # httpx logs whole URLs at INFO
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+
+
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Hide values whose key speaks of a secret, and leave of every URL its scheme and host."""
+    return {key: "[redacted]" if _SECRET.search(str(key)) else _clean(value) for key, value in event.items()}
+
+
+def _clean(value: object, depth: int = _DEPTH) -> Any:  # noqa: ANN401 - whatever was logged
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    if isinstance(value, Mapping) and depth:
+        return {
+            str(key): "[redacted]" if _SECRET.search(str(key)) else _clean(inner, depth - 1)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset) and depth:
+        return [_clean(inner, depth - 1) for inner in value]
+    return _URL.sub(r"\1\2", _text(value))
+
+
+def _text(value: object) -> str:
+    """The words of a value; a broken ``__str__`` must not stop who logs."""
+    try:
+        return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
+    except Exception:  # noqa: BLE001 - whatever a foreign __str__ raises
+        return f"<{type(value).__name__}>"
+
+
+def _ordered(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    first = {key: event.pop(key, "") for key in ("timestamp", "level", "event")}
+    return {**first, **event}
+
+
+def _printable(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape control characters: what came over the network must not drive a terminal or fake a line."""
+    return {
+        key: _CONTROL.sub(_escape, value) if isinstance(value, str) and key != "exception" else value
+        for key, value in event.items()
+    }
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # None, closed
+        return False
+
+
+def _lines(*, colors: bool) -> structlog.typing.Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=colors and "NO_COLOR" not in os.environ,
+        sort_keys=False,
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+
+
+class _Stderr:
+    """Writes lines; a stderr that is closed, full or gone costs the line and nothing more."""
+
+    _lock = RLock()  # a signal handler may log while its own thread is writing
+
+    def __init__(self, *_args: object) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        with self._lock:
+            try:
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()
+            except (AttributeError, OSError, ValueError):  # None, broken, closed
+                return
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+class _Bridge(logging.Handler):
+    """Hands the standard library's records to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event = record.getMessage()
+        except Exception:  # noqa: BLE001 - arguments that do not fit the format
+            event = str(record.msg)
+        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)  # structlog knows only these
+        structlog.get_logger().log(level, event, logger=record.name, exc_info=record.exc_info)
