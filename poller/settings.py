@@ -70,12 +70,13 @@ def _https(url: str) -> str:
         raise ValueError('should be a URL that begins with "https://"')
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError("should have no user, password, query or fragment")
-    if parts.scheme == "http" and not _loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ValueError('should begin with "https://" ("http://" is for loopback addresses only)')
     return url.rstrip("/")
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine by its name or number, without asking a resolver."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -111,7 +112,7 @@ class Secret(Strict):
             raise ValueError(
                 'should name one place: { env = "NAME" }, { file = "/path" } or { credential = "name" }'
             )
-        if self.credential is not None and Path(self.credential).name != self.credential:
+        if self.credential is not None and (not self.credential or "/" in self.credential):
             raise ValueError("credential should be a name, not a path")
         return self
 
