@@ -104,7 +104,7 @@ class Exchange:
             raise self.error(Aborted, "abandoned, for the process stops")
         left_s = self.ends_at - monotonic()
         if left_s <= 0:
-            raise self.error(TimedOut, f"the deadline of {self._deadline_s:g} s passed")
+            raise self.error(TimedOut, f"the deadline of {self._deadline_s:.3g} s passed")
         return min(left_s, SLICE_S)
 
     def wait(self, sock: socket.socket, event: int, until: float | None = None) -> None:

@@ -1,0 +1,56 @@
+"""Events as lines on standard output: for a pipe, a container's log, or a look."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Literal
+
+from poller.model import Delivered, Delivery, Later, Outcome
+from poller.sinks import SinkConfig
+
+
+class Config(SinkConfig):
+    """A sink of kind ``stdout``; there is nothing to set."""
+
+    kind: Literal["stdout"] = "stdout"
+
+    def sink(self) -> "Stdout":
+        """Make the sink; standard output need not be open yet."""
+        return Stdout()
+
+
+class Stdout:
+    """Writes each event on a line of its own, and flushes after each batch."""
+
+    concurrency = 1
+    batch_size = 100
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    def send(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
+        """Write the batch; when the reader is gone or the disk is full, all of it is for later."""
+        try:
+            sys.stdout.buffer.write(b"".join(delivery.body + b"\n" for delivery in batch))
+            sys.stdout.buffer.flush()
+        except (OSError, ValueError, AttributeError) as error:  # the latter two: closed, or never open
+            self._failed = True
+            return [Later(f"standard output cannot be written: {error}")] * len(batch)
+        return [Delivered()] * len(batch)
+
+    def close(self) -> None:
+        """Leave standard output open, but let nothing that it did not take disturb Python's exit."""
+        if self._failed:
+            self._failed = False
+            _drop_rest()
+
+
+def _drop_rest() -> None:
+    # What is left in the buffer would fail once more at exit. The Python manual's remedy ("Note on SIGPIPE").
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError, AttributeError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
