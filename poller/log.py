@@ -82,13 +82,13 @@ def _ordered(_logger: object, _method: str, event: MutableMapping[str, Any]) -> 
 def _printable(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Escape control characters: what came over the network must not drive a terminal or fake a line."""
     return {
-        key: _CONTROL.sub(_escape, value) if isinstance(value, str) and key != "exception" else value
+        key: _escaped(value, keep="\n" if key == "exception" else "") if isinstance(value, str) else value
         for key, value in event.items()
     }
 
 
-def _escape(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()
+def _escaped(text: str, keep: str) -> str:
+    return _CONTROL.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], text)
 
 
 def _is_terminal() -> bool:

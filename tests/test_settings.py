@@ -1,0 +1,215 @@
+"""The words of the configuration."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from poller.settings import Duration, FilePath, HttpsUrl, Interval, Secret, SettingError, Strict, _guarded, secrets
+
+durations = TypeAdapter(Duration)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("250ms", 0.25),
+        ("30s", 30),
+        ("5m", 300),
+        ("6h", 21600),
+        ("14d", 1209600),
+        ("1h30m", 5400),
+        ("1h 30m", 5400),
+    ],
+)
+def test_a_duration_is_read_in_seconds(text, seconds):
+    """Every unit, and sums of them."""
+    assert durations.validate_python(text) == seconds
+
+
+@given(st.integers(0, 3650 * 24), st.integers(0, 59))
+def test_any_duration_within_ten_years_is_what_it_says(hours, minutes):
+    """Hours and minutes add up."""
+    if hours < 3650 * 24:
+        assert durations.validate_python(f"{hours}h{minutes}m") == hours * 3600 + minutes * 60
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("5 minutes", "is not a duration"),
+        ("", "is not a duration"),
+        ("-5m", "is not a duration"),
+        ("1e3s", "is not a duration"),
+        ("٣s", "is not a duration"),
+        ("99999d", "longer than ten years"),
+        ("9" * 400 + "s", "longer than ten years"),
+        (30, 'should say its unit: "30s"'),
+        (True, "should be a duration"),
+        ([], "should be a duration"),
+    ],
+)
+def test_a_bad_duration_is_told_in_words(value, words):
+    """No unit, no sense, no end, no string."""
+    with pytest.raises(ValidationError, match=words):
+        durations.validate_python(value)
+
+
+def test_an_interval_is_more_than_nothing():
+    """Zero is a duration but no interval."""
+    assert durations.validate_python("0s") == 0
+    with pytest.raises(ValidationError):
+        TypeAdapter(Interval).validate_python("0s")
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_path_names_a_file(path):
+    """The empty path would be the working directory."""
+    with pytest.raises(ValidationError, match="path of a file"):
+        TypeAdapter(FilePath).validate_python(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.com/v1",
+        "http://127.0.0.1:8080",
+        "http://[::1]/v1",
+        "http://localhost/v1",
+        "http://127.9.9.9",
+    ],
+)
+def test_a_url_is_https_or_loopback(url):
+    """Its last slash does not count."""
+    assert TypeAdapter(HttpsUrl).validate_python(url + "/") == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.example.com/v1",
+        "http://localhost.example.com",
+        "ftp://api.example.com",
+        "api.example.com",
+        "https://",
+        "https://user:pass@api.example.com",
+        "https://api.example.com?key=1",
+        "https://api.example.com/#x",
+        "https://api.example.com:port",
+        "https://[::1",
+        "",
+    ],
+)
+def test_any_other_url_is_refused_and_not_shown(url):
+    """It may hold a password."""
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(HttpsUrl).validate_python(url)
+    assert "pass" not in str(caught.value.errors()[0]["msg"]).replace("password", "")
+
+
+def test_a_secret_comes_from_the_environment(monkeypatch):
+    """White space around it does not count."""
+    monkeypatch.setenv("CRM", " s3cret\n")
+    assert Secret(env="CRM").reveal() == "s3cret"
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_an_absent_variable_is_named(monkeypatch, value):
+    """Not set and empty are the same trouble."""
+    monkeypatch.delenv("CRM", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CRM", value)
+    with pytest.raises(SettingError, match="the environment variable CRM is not set or empty"):
+        Secret(env="CRM").reveal()
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "naïve", "nul\x7f"])
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(monkeypatch, value):
+    """It would fail later, in a message that shows it."""
+    monkeypatch.setenv("CRM", value)
+    with pytest.raises(SettingError, match="one line of plain ASCII") as caught:
+        Secret(env="CRM").reveal()
+    assert value not in str(caught.value)
+
+
+def test_a_secret_comes_from_a_private_file(tmp_path):
+    """Mode 0600 is private."""
+    path = tmp_path / "token"
+    path.write_text("s3cret\n")
+    path.chmod(0o600)
+    assert Secret(file=path).reveal() == "s3cret"
+
+
+def test_a_file_that_others_can_read_is_refused_with_the_remedy(tmp_path):
+    """The message is the command to run."""
+    path = tmp_path / "token"
+    path.write_text("s3cret")
+    path.chmod(0o640)
+    with pytest.raises(SettingError, match=f"chmod 600 {path}"):
+        Secret(file=path).reveal()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    """Absent, a directory, empty, or binary."""
+    (tmp_path / "directory").mkdir(mode=0o700)
+    for name, content, words in [("empty", b"", "is empty"), ("binary", b"\xff\xfe", "not a text file")]:
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(SettingError, match=words):
+            Secret(file=tmp_path / name).reveal()
+    for name in ("absent", "directory"):
+        with pytest.raises(SettingError, match="cannot be read"):
+            Secret(file=tmp_path / name).reveal()
+
+
+def test_what_mounts_a_secret_guards_it(tmp_path):
+    """Docker, Kubernetes and systemd give modes of their own."""
+    credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert _guarded(Path("/run/secrets/token"), {})
+    assert _guarded(Path("/var/run/secrets/space/token"), {})
+    assert _guarded(tmp_path / "token", credentials)
+    assert not _guarded(tmp_path / "token", {})
+    assert not _guarded(Path("/run/secrets/../token"), credentials)
+
+
+def test_a_credential_comes_from_systemd(tmp_path, monkeypatch):
+    """Its directory is told by the environment; its group mode is an ACL's."""
+    (tmp_path / "token").write_text("s3cret")
+    (tmp_path / "token").chmod(0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert Secret(credential="token").reveal() == "s3cret"
+
+
+def test_a_credential_without_systemd_says_what_to_do(monkeypatch):
+    """The line to add is in the message."""
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(SettingError, match="LoadCredential=token:"):
+        Secret(credential="token").reveal()
+
+
+@pytest.mark.parametrize(
+    "table", [{}, {"env": "A", "file": "b"}, {"credential": "../token"}, "s3cret", {"credential": ""}]
+)
+def test_a_secret_is_kept_in_one_place_and_never_inline(table):
+    """None, two, a path for a name, or the secret itself."""
+    with pytest.raises(ValidationError) as caught:
+        Secret.model_validate(table)
+    assert "s3cret" not in caught.value.errors()[0]["msg"]
+
+
+def test_every_secret_of_a_table_is_found_with_its_key():
+    """In tables, lists and mappings, however deep."""
+
+    class Inner(Strict):
+        secret: Secret
+
+    class Outer(Strict):
+        inner: Inner
+        rows: tuple[Inner, ...]
+        named: dict[str, Inner]
+
+    one = Inner(secret=Secret(env="A"))
+    found = dict(secrets(Outer(inner=one, rows=(one,), named={"crm": one})))
+    assert list(found) == ["inner.secret", "rows.0.secret", "named.crm.secret"]
