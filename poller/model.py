@@ -6,8 +6,33 @@ A record's body is always the API's own bytes: it is stored, compared and sent, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
+
+
+def parse_time(text: object) -> int | None:
+    """Milliseconds of a date as the API may write it, or None.
+
+    ``Z``, ``+00:00``, ``+00:00Z``, a blank for ``T`` and a date alone all occur in its documentation.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("+00:00Z", "Z"))
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def format_time(time_ms: int) -> str:
+    """The date as the API takes and gives it: ``2026-02-11T14:02:07.093Z``."""
+    return (_EPOCH + time_ms * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Kind(StrEnum):
@@ -102,7 +127,8 @@ class Mark(NamedTuple):
     """What is remembered of a record, beside its last body.
 
     ``digest`` is of the body's bytes: equal digests mean an unchanged record. ``parent`` is the id of
-    the parent record for resources that are listed by parent, else empty.
+    the parent record for resources that are listed by parent, else empty. ``body`` is the store's own
+    number of the last body; 0 where none is kept.
     """
 
     id: str
@@ -110,6 +136,7 @@ class Mark(NamedTuple):
     digest: bytes
     state: State = State.LIVE
     parent: str = ""
+    body: int = 0
 
 
 class Change(NamedTuple):

@@ -38,6 +38,10 @@ class Denied(SourceError):
     """The token may not see this: 401, 403, or an organization that is not there. Never a deletion."""
 
 
+class ParentGone(SourceError):
+    """The record whose children were to be listed is not there (any more)."""
+
+
 class Source(Protocol):
     """An API whose records are followed.
 
@@ -52,7 +56,7 @@ class Source(Protocol):
         ...
 
     def list(self, stream: Stream, query: Increment | Sweep, parent: str = "") -> Iterator[Page]:
-        """Yield the pages of a listing; only an iterator that ends was complete."""
+        """Yield the pages of a listing, at least one; only an iterator that ends was complete."""
         ...
 
     def fetch(self, stream: Stream, ids: Sequence[str], parent: str = "") -> Page:

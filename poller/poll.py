@@ -1,0 +1,119 @@
+"""Loop one: list, diff, commit. One poll follows one stream.
+
+A poll has an increment (what changed since the watermark), and now and then a sweep (the complete
+listing) or a count (the cheap check). Each page is one transaction, and nothing is asked of the network
+inside one. An answer that is not whole ends the poll by a ``SourceError``: what was committed before it
+stands, the watermark stays where it was, and no absence is concluded.
+"""
+
+from dataclasses import replace
+from threading import Lock
+
+import structlog
+
+from poller import diff
+from poller.model import Page, State, Stream
+from poller.running import Poll, Tools, began_ms
+from poller.sources import Increment, ParentGone, Sweep
+from poller.stores import Pass
+from poller.sweep import CHUNK_MARKS, disagreement, settle_missing, sweep
+
+log = structlog.get_logger()
+
+
+def poll(tools: Tools, stream: Stream, *, full: bool = False) -> int:
+    """Run one poll of ``stream``, its parent's first where it has one; how many events it made.
+
+    ``full`` makes it sweep at once, digests included. Raises ``SourceError`` or ``StoreError``; the same
+    poll can then be run again at any time.
+    """
+    parent = tools.plan.watches[stream.resource].resource.parent
+    before = poll(tools, Stream(stream.org, parent), full=full) if parent else 0
+    with tools.turns.setdefault(stream, Lock()):
+        run = Poll(tools, stream)
+        if run.progress.baselined_ms is None:
+            sweep(run, Pass.BASELINE)
+        else:
+            _follow(run, full=full)
+    if run.events:
+        log.info("stream.changed", stream=stream.name, events=run.events)
+    return before + run.events
+
+
+def _follow(run: Poll, *, full: bool) -> None:
+    _increment(run)
+    progress = run.progress
+    if full and progress.sweep is None:
+        sweep(run, Pass.FULL)
+    elif progress.sweep is not None or run.tools.now_ms() >= progress.next_sweep_ms:
+        sweep(run, Pass.FULL if progress.sweeps % run.watch.full_every == 0 else Pass.IDS)
+    elif run.decision or (progress.missing and progress.held_ms is None):
+        settle_missing(run)
+    elif progress.polls % run.watch.count_every == 0:
+        _check_count(run)
+
+
+def _increment(run: Poll) -> None:
+    """What changed since the watermark of each listing; a listing without one is new and read whole."""
+    watermarks = dict(run.progress.watermarks)
+    for parent in run.parents:
+        try:
+            watermarks[parent] = _read(run, parent, watermarks.get(parent))
+        except ParentGone:
+            run.tools.store.sweep_soon(run.parent_stream())
+    for parent in _orphaned(run):
+        _end(run, parent)
+        del watermarks[parent]
+    known = {parent: time_ms for parent, time_ms in watermarks.items() if time_ms is not None}
+    went_back = any(time_ms < run.progress.watermarks.get(parent, 0) for parent, time_ms in known.items())
+    sweep_ms = 0 if went_back else run.progress.next_sweep_ms  # the server's clock was ahead: look at everything
+    run.commit(replace(run.progress, watermarks=known, polls=run.progress.polls + 1, next_sweep_ms=sweep_ms))
+
+
+def _read(run: Poll, parent: str, since_ms: int | None) -> int | None:
+    """Read one listing; the watermark to go on from next time."""
+    overlap_ms = int(run.watch.overlap_s * 1000)
+    query = Sweep("", bodies=True) if since_ms is None else Increment(since_ms - overlap_ms)
+    watermark_ms: int | None = None
+    for page in run.tools.source.list(run.stream, query, parent):
+        watermark_ms = began_ms(watermark_ms, page, run.tools.now_ms())
+        if page.records or page.quarantined:
+            _take(run, page, parent)
+    return since_ms if watermark_ms is None else watermark_ms
+
+
+def _take(run: Poll, page: Page, parent: str) -> None:
+    marks = run.tools.store.marks(run.stream, {record.id for record in page.records})
+    findings, quarantined = run.look(page.records, marks, run.rules(), parent)
+    run.commit(run.progress, findings, [*page.quarantined, *quarantined])
+
+
+def _orphaned(run: Poll) -> list[str]:
+    """Listings whose parent record is confirmed as deleted: their records went with it."""
+    gone = set(run.progress.watermarks) - set(run.parents)
+    if not gone:
+        return []
+    marks = run.tools.store.marks(run.parent_stream(), gone)
+    return [parent for parent in gone if parent not in marks or marks[parent].state == State.DELETED]
+
+
+def _end(run: Poll, parent: str) -> None:
+    after = ""
+    while marks := run.tools.store.marks_between(run.stream, after, None, CHUNK_MARKS):
+        after = max(marks)
+        theirs = [mark for mark in marks.values() if mark.parent == parent and mark.state != State.DELETED]
+        bodies = run.tools.store.bodies(theirs)
+        run.commit(run.progress, [diff.vanished(mark, bodies[mark.id], run.rules()) for mark in theirs])
+
+
+def _check_count(run: Poll) -> None:
+    """Where the API counts other than we do: look at the news once more, then at everything."""
+    if disagreement(run) == 0:
+        return
+    _increment(run)
+    if disagreement(run) == 0:
+        return
+    log.info("count.differs", stream=run.stream.name, live=run.progress.live)
+    sweep(run, Pass.IDS)
+    if not run.progress.missing:
+        run.commit(replace(run.progress, count_gap=run.progress.count_gap + disagreement(run)))

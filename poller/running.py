@@ -1,0 +1,116 @@
+"""One poll under way: what it knows, and how what it sees becomes a committed step."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Lock
+
+import structlog
+
+from poller import diff, envelope, route
+from poller.diff import Finding, Rules
+from poller.model import Mark, Page, Plan, Quarantined, Record, State, Stream, Watch
+from poller.sources import Source
+from poller.stores import Outgoing, Progress, Step, Store
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every poll needs.
+
+    ``wake`` is called after a commit that holds events; ``turns`` keep two polls of one stream apart.
+    """
+
+    source: Source
+    store: Store
+    plan: Plan
+    now_ms: Callable[[], int]
+    wake: Callable[[], None] = lambda: None
+    turns: dict[Stream, Lock] = field(default_factory=dict)
+
+
+class Poll:
+    """One run over one stream. ``progress`` is always what was last committed."""
+
+    def __init__(self, tools: Tools, stream: Stream) -> None:
+        self.tools = tools
+        self.stream = stream
+        self.watch: Watch = tools.plan.watches[stream.resource]
+        standing = tools.store.standing(stream)
+        self.progress: Progress = standing.progress
+        self.decision = standing.decision
+        self.parents = self._parents()
+        self.events = 0
+
+    def _parents(self) -> list[str]:
+        """The listings that make up the stream: one, or one for each live record of the parent resource."""
+        if self.watch.resource.parent is None:
+            return [""]
+        marks = self.tools.store.marks_between(self.parent_stream(), "", None)
+        return [mark.id for mark in marks.values() if mark.state == State.LIVE]
+
+    def parent_stream(self) -> Stream:
+        """The stream of the records by which this one's are listed."""
+        return Stream(self.stream.org, str(self.watch.resource.parent))
+
+    def rules(self, *, silent: bool = False) -> Rules:
+        """What counts as a change here."""
+        return Rules(silent, self.watch.ignore, self.watch.resource.rendered)
+
+    def look(
+        self, records: Sequence[Record], marks: dict[str, Mark], rules: Rules, parent: str
+    ) -> tuple[list[Finding], list[Quarantined]]:
+        """What these whole records mean beside what is remembered of them."""
+        fresh = diff.differing(diff.newest(records).values(), marks)
+        known = [marks[record.id] for record in fresh if record.id in marks]
+        return diff.compare(fresh, marks, self.tools.store.bodies(known), rules, parent)
+
+    def commit(
+        self,
+        progress: Progress,
+        findings: Iterable[Finding] = (),
+        quarantined: Sequence[Quarantined] = (),
+        *,
+        decided: bool = False,
+    ) -> None:
+        """Commit one step: marks, progress, events and deliveries, whole or not at all."""
+        found = list(findings)
+        step = Step(_tally(progress, found), found, self._outgoing(found), quarantined, decided)
+        events = self.tools.store.commit(self.stream, step, self.tools.now_ms())
+        self.progress = step.progress
+        self.events += events
+        if events:
+            self.tools.wake()
+        for record in quarantined:
+            log.warning("record.quarantined", stream=self.stream.name, record=record.key, reason=record.reason)
+
+    def _outgoing(self, findings: Iterable[Finding]) -> list[Outgoing]:
+        if not self.watch.announces:
+            return []
+        changes = [finding.change for finding in findings if finding.change]
+        triggers = [envelope.trigger(self.watch.resource, change.kind) for change in changes]
+        return [
+            Outgoing(change, trigger, route.targets(self.tools.plan, trigger))
+            for change, trigger in zip(changes, triggers, strict=True)
+        ]
+
+
+def _tally(progress: Progress, findings: Iterable[Finding]) -> Progress:
+    """Keep the numbers of live and of missing records true."""
+    live = missing = 0
+    for finding in findings:
+        live += (finding.mark.state == State.LIVE) - (finding.was == State.LIVE)
+        missing += (finding.mark.state == State.MISSING) - (finding.was == State.MISSING)
+    return replace(progress, live=progress.live + live, missing=progress.missing + missing)
+
+
+def began_ms(before: int | None, page: Page, now_ms: int) -> int | None:
+    """When a listing began by the server's clock, going from page to page.
+
+    A server without dates is taken at its records' word: the greatest stamp that is not in the future.
+    """
+    if page.began_ms is not None:
+        return page.began_ms if before is None else before
+    newest_ms = max((record.updated_ms or 0 for record in page.records), default=0)
+    return max(before or 0, min(newest_ms, now_ms)) or before

@@ -1,0 +1,246 @@
+"""Space Invoices API v1: LoopBack 3 models behind ``https://api.spaceinvoices.com/v1``.
+
+Filters go as one JSON parameter with one operator a property, always with ``deleted`` (else tombstones
+are hidden) and an order with a unique tie-break; pages follow each other by key, never by ``skip``.
+Only an empty page ends a listing: a server may lower its page limit without saying so.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from poller import retry
+from poller.http import Client, HttpError, Malformed, Response, TooLarge
+from poller.model import Organization, Page, Quarantined, Resource, Stream
+from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
+from poller.sources.keyset import PAGE_RECORDS, ById, Changes
+from poller.sources.rate import LONGEST_HOLD_S, Bucket
+
+BASE_URL = "https://api.spaceinvoices.com/v1"
+FETCH_RECORDS = 50  # ids in one query: its URL stays below 2 kB
+DEADLINE_S = 30.0
+PAGE_BYTES = 32 << 20
+MAX_PAGES = 100_000
+TRIES = 4
+BACKOFF_S, BACKOFF_CEILING_S = 0.5, 20.0
+
+_ROWS = (
+    Resource("clients", "client", "Client", "clients"),
+    Resource(
+        "documents",
+        "document",
+        "Document",
+        "documents",
+        ignore=frozenset({"pdf"}),  # derived when the API answers
+        # texts in which smart codes are filled in when the API answers
+        rendered=frozenset({"note", "footer", "signature", "taxClause"}),
+    ),
+    Resource("items", "item", "Item", "items"),
+    Resource("payments", "payment", "Payment", "payments"),
+    Resource("recurrences", "recurrence", "Recurrence", "recurrences"),
+    Resource("taxes", "tax", "Tax", "taxes"),
+    Resource("units", "unit", "Unit", "units"),
+    Resource("categories", "category", "Category", "categories"),
+    Resource("prices", "price", "Price", "prices", parent="price_lists"),
+    Resource("orders", "order", "Order", "orders"),
+    Resource("price_lists", "price_list", "Price List", "priceLists", opt_in=True),
+)
+
+RESOURCES: Mapping[str, Resource] = {row.name: row for row in _ROWS}
+"""All that can be followed. A new resource is a new row."""
+
+PARENT_PATHS = {"price_lists": "PriceLists"}
+"""Where the records of a parent resource have listings of their own."""
+
+
+class SpaceInvoices:
+    """The ``Source`` of one API key. ``organizations`` limits it to these ids; ``stop`` ends every wait.
+
+    ``rate`` is requests a second, shared by all threads: the API refuses more than 100.
+    """
+
+    name = "spaceinvoices"
+    resources = RESOURCES
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        base_url: str = BASE_URL,
+        rate: float = 20.0,
+        organizations: Sequence[str] | None = None,
+        stop: threading.Event | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Authorization": token, "Accept": "application/json", "Accept-Encoding": "gzip"}
+        self._organizations = organizations
+        self._stop = stop or threading.Event()
+        self._bucket = Bucket(rate, self._stop)
+        self._chance = chance
+        self._thread = threading.local()
+
+    def organizations(self) -> list[Organization]:
+        """Those configured, or all that the token can see."""
+        if self._organizations is not None:
+            return [Organization(org, "") for org in self._organizations]
+        account = _object(self._get("Accounts/authorized"))
+        found: list[Organization] = []
+        after = ""
+        while rows := self._organizations_after(str(account.get("id", "")), after):
+            found += rows
+            if rows[-1].id <= after or len(found) > MAX_PAGES:
+                raise Incomplete("the list of organizations repeats itself")
+            after = rows[-1].id
+        return found
+
+    def _organizations_after(self, account: str, after: str) -> list[Organization]:
+        query = {"order": ["id ASC"], "limit": PAGE_RECORDS, "fields": {"id": True, "name": True}}
+        where = {"where": {"id": {"gt": after}}} if after else {}
+        answer = self._get(f"Accounts/{quote(account, safe='')}/organizations", filter=where | query)
+        rows = _json(answer)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
+            raise Incomplete("the list of organizations is not a list of organizations")
+        return [Organization(str(row["id"]), str(row.get("name", ""))) for row in rows]
+
+    def list(self, stream: Stream, query: Increment | Sweep, parent: str = "") -> Iterator[Page]:
+        """See ``Source.list``."""
+        listing = Changes(query.since_ms) if isinstance(query, Increment) else ById(query)
+        path = self._path(stream, parent)
+        for _ in range(MAX_PAGES):
+            answer = self._get(path, parent=parent, filter=listing.filter())
+            records, quarantined = pages.read(answer.body, bodies=listing.bodies)
+            listing.advance(records)
+            if records or quarantined:
+                yield Page(tuple(records), tuple(quarantined), _began_ms(answer))
+            if not records:
+                _check_end(quarantined)
+                if not quarantined:
+                    yield Page((), (), _began_ms(answer))
+                return
+        raise Incomplete(f"the listing did not end within {MAX_PAGES} pages")
+
+    def fetch(self, stream: Stream, ids: Sequence[str], parent: str = "") -> Page:
+        """See ``Source.fetch``. It asks the list: get-one hides tombstones, and some resources have none."""
+        query = {"where": {"id": {"inq": list(ids)}}, "order": ["id ASC"], "limit": PAGE_RECORDS, "deleted": True}
+        answer = self._get(self._path(stream, parent), parent=parent, filter=query)
+        records, quarantined = pages.read(answer.body, bodies=True)
+        if len({record.id for record in records}) < len(records) or not {record.id for record in records} <= set(
+            ids
+        ):
+            raise Incomplete("asked for records by id, the API answered with others")
+        return Page(tuple(records), tuple(quarantined), _began_ms(answer))
+
+    def count(self, stream: Stream, parent: str = "") -> int:
+        """See ``Source.count``."""
+        count = _object(self._get(f"{self._path(stream, parent)}/count", parent=parent)).get("count")
+        if not isinstance(count, int) or count < 0:
+            raise Incomplete("the count is not a number")
+        return count
+
+    def _path(self, stream: Stream, parent: str) -> str:
+        row = RESOURCES[stream.resource]
+        if row.parent:
+            return f"{PARENT_PATHS[row.parent]}/{quote(parent, safe='')}/{row.path}"
+        return f"Organizations/{quote(stream.org, safe='')}/{row.path}"
+
+    def _get(self, path: str, *, parent: str = "", **query: object) -> Response:
+        """The answer, if it is a 200, after as many tries as it takes; raises ``SourceError``."""
+        url = f"{self._base_url}/{path}"
+        if query:
+            url += "?" + "&".join(
+                f"{key}={quote(msgspec.json.encode(value), safe='')}" for key, value in query.items()
+            )
+        for failures in range(1, TRIES + 1):
+            self._bucket.take()
+            trouble, wait_s = self._try(url, parent)
+            if isinstance(trouble, Response):
+                return trouble
+            if wait_s > 0:
+                self._bucket.hold(wait_s)
+            if failures == TRIES or wait_s > LONGEST_HOLD_S:
+                break
+            if self._stop.wait(max(wait_s, retry.backoff(failures, self._chance(), BACKOFF_S, BACKOFF_CEILING_S))):
+                raise Unreachable("the poller is stopping")
+        raise Unreachable(trouble)
+
+    def _try(self, url: str, parent: str) -> tuple[Response | str, float]:
+        """One request: the answer, or the passing trouble and how long the API asked to wait."""
+        try:
+            answer = self._client().request(
+                "GET", url, headers=self._headers, deadline_s=DEADLINE_S, max_bytes=PAGE_BYTES
+            )
+        except (TooLarge, Malformed) as error:
+            raise Incomplete(str(error)) from error
+        except HttpError as error:
+            return str(error), 0.0
+        if answer.status == 200:
+            return answer, 0.0
+        if answer.status == 429 or answer.status >= 500:
+            wait_s = retry.parse_retry_after(answer.headers.get("retry-after"), _date_ms(answer) or 0)
+            return f"the API answered {answer.status}", wait_s or 0.0
+        raise _refusal(answer, parent)
+
+    def _client(self) -> Client:
+        if not hasattr(self._thread, "client"):
+            self._thread.client = Client(self._stop)
+        client: Client = self._thread.client
+        return client
+
+
+def _check_end(quarantined: Sequence[Quarantined]) -> None:
+    if len(quarantined) >= PAGE_RECORDS:
+        raise Incomplete("a whole page without one usable id: the listing cannot go on")
+
+
+def _refusal(answer: Response, parent: str) -> SourceError:
+    """What a final status means: 401, 403 and missing organizations are never a deletion."""
+    error = _error(answer)
+    told = f"the API answered {answer.status}" + (f" ({error['message']})" if error.get("message") else "")
+    if answer.status in (401, 403):
+        return Denied(f"{told}: the token is wrong, expired, or may not see this organization")
+    if answer.status == 404 and error.get("code") == "MODEL_NOT_FOUND":
+        return ParentGone(told) if parent else Denied(f"{told}: the organization is not there for this token")
+    if answer.status == 404:
+        return SourceError(f"{told}: there is no such path; check source.base_url")
+    return SourceError(told)
+
+
+def _error(answer: Response) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(answer.body)["error"]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, KeyError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _json(answer: Response) -> object:
+    try:
+        return msgspec.json.decode(answer.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Incomplete("the answer is not JSON (a login or maintenance page?)") from error
+
+
+def _object(answer: Response) -> dict[str, Any]:
+    found = _json(answer)
+    if not isinstance(found, dict):
+        raise Incomplete("the answer is not a JSON object")
+    return found
+
+
+def _date_ms(answer: Response) -> int | None:
+    try:
+        return int(parsedate_to_datetime(answer.headers["date"]).timestamp() * 1000)
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _began_ms(answer: Response) -> int | None:
+    """The server's time when the request began, or a little before: ``Date`` less the time it took."""
+    date_ms = _date_ms(answer)
+    return None if date_ms is None else date_ms - int(answer.elapsed_s * 1000) - 1

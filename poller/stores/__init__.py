@@ -1,0 +1,185 @@
+"""The port through which the poller remembers. ``sqlite.py`` is the one kept in a file."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from poller.diff import Finding
+from poller.model import Change, Delivery, Mark, Quarantined, Stream
+
+
+class StoreError(Exception):
+    """The state cannot be read or written just now (locked, disk full); nothing of the call happened."""
+
+
+class Pass(StrEnum):
+    """The kinds of complete listings: the first one, ids and stamps only, and with bodies."""
+
+    BASELINE = "baseline"
+    IDS = "ids"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeping:
+    """A complete listing under way, resumed from here after a crash.
+
+    All of ``parent`` up to id ``after`` is done. ``began`` is the server's time, by parent, at which
+    each listing began. ``tainted``: a record was quarantined, so absence proves nothing.
+    """
+
+    kind: Pass
+    started_ms: int
+    parent: str = ""
+    after: str = ""
+    began: Mapping[str, int] = field(default_factory=dict)
+    tainted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one stream has been followed; only its poll changes it.
+
+    ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
+    API's own count differed from the marks right after a complete sweep.
+    """
+
+    baselined_ms: int | None = None
+    watermarks: Mapping[str, int] = field(default_factory=dict)
+    sweep: Sweeping | None = None
+    polls: int = 0
+    sweeps: int = 0
+    next_sweep_ms: int = 0
+    live: int = 0
+    missing: int = 0
+    held_ms: int | None = None
+    count_gap: int = 0
+
+
+class Decision(StrEnum):
+    """What the operator said of deletions that are held."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a stream stands: its progress, its schedule, its troubles."""
+
+    stream: Stream
+    progress: Progress = field(default_factory=Progress)
+    decision: Decision | None = None
+    next_poll_ms: int = 0
+    polled_ms: int | None = None
+    failures: int = 0
+    error: str = ""
+    suspended: bool = False
+
+
+class Outgoing(NamedTuple):
+    """A change to announce under its trigger's name, and the sinks that want it."""
+
+    change: Change
+    trigger: str
+    sinks: tuple[str, ...]
+
+
+class Step(NamedTuple):
+    """All that one page leads to; committed whole or not at all.
+
+    ``decided`` says that the operator's decision has been carried out.
+    """
+
+    progress: Progress
+    findings: Sequence[Finding] = ()
+    outgoing: Sequence[Outgoing] = ()
+    quarantined: Sequence[Quarantined] = ()
+    decided: bool = False
+
+
+class Settlement(NamedTuple):
+    """How a delivery stands after a send: ``state`` is pending, delivered or parked."""
+
+    sequence: int
+    state: str
+    attempts: int
+    due_ms: int
+    error: str = ""
+
+
+class SinkStanding(NamedTuple):
+    """How a sink's receiver is: consecutive failures, and until when its sink waits."""
+
+    failures: int = 0
+    wait_until_ms: int = 0
+    error: str = ""
+
+
+class Store(Protocol):
+    """What is remembered.
+
+    Every method is one transaction, may be called from any thread, and raises ``StoreError`` where it
+    could not be carried out.
+    """
+
+    def standing(self, stream: Stream) -> Standing:
+        """Where the stream stands; a stream not known before is entered."""
+        ...
+
+    def streams(self) -> Sequence[Standing]:
+        """All streams ever followed."""
+        ...
+
+    def marks(self, stream: Stream, ids: Collection[str]) -> dict[str, Mark]:
+        """The marks of these records."""
+        ...
+
+    def marks_between(self, stream: Stream, after: str, upto: str | None, limit: int = -1) -> dict[str, Mark]:
+        """The marks with ids above ``after`` and up to ``upto`` (None: to the end), in order of ids."""
+        ...
+
+    def missing(self, stream: Stream, after: str, limit: int) -> Sequence[Mark]:
+        """Missing marks with ids above ``after``, in order of ids."""
+        ...
+
+    def bodies(self, marks: Iterable[Mark]) -> dict[str, bytes]:
+        """The last bodies of these marks, by record id."""
+        ...
+
+    def commit(self, stream: Stream, step: Step, now_ms: int) -> int:
+        """Marks, watermark, events and deliveries of one page, in one transaction; how many events."""
+        ...
+
+    def sweep_soon(self, stream: Stream) -> None:
+        """Make the stream's next poll begin a sweep."""
+        ...
+
+    def schedule(self, standing: Standing) -> None:
+        """Keep the schedule and the troubles of a stream (not its progress)."""
+        ...
+
+    def clear_quarantine(self, stream: Stream, before_ms: int) -> None:
+        """Forget quarantined records that were last seen before a complete listing began."""
+        ...
+
+    def quarantined(self, stream: Stream) -> int:
+        """How many records of the stream are in quarantine."""
+        ...
+
+    def due(self, sink: str, now_ms: int, limit: int) -> Sequence[Delivery]:
+        """Pending deliveries whose time has come, first of their lane, oldest first."""
+        ...
+
+    def next_due_ms(self, sink: str) -> int | None:
+        """When the earliest pending delivery of the sink is due, None if there is none."""
+        ...
+
+    def settle(self, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int) -> None:
+        """Keep how sends ended, and how the sink's receiver is."""
+        ...
+
+    def sink(self, name: str) -> SinkStanding:
+        """How the sink's receiver was last known to be."""
+        ...

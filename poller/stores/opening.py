@@ -1,0 +1,245 @@
+"""From a path to an open database that is ours, whole, and held by this process alone.
+
+The lock file beside the database outlives the process: it says who holds the state, and that there was
+state at all, so that a missing or emptied database is never mistaken for a first start. The database
+file itself is never opened but by SQLite: closing such a handle would drop SQLite's own locks.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from poller.stores.schema import APPLICATION_ID, VERSION, migrations
+
+_PRAGMAS = (
+    "auto_vacuum = INCREMENTAL",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "busy_timeout = 5000",
+    "foreign_keys = ON",
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "temp_store = MEMORY",
+    "journal_size_limit = 67108864",
+)
+
+
+class OpeningError(Exception):
+    """The state cannot be used. The message says why and what to do; ``exit_code`` is the process's."""
+
+    exit_code = 74
+
+
+class LockedError(OpeningError):
+    """Another process holds the state."""
+
+    exit_code = 75
+
+
+class NewerError(OpeningError):
+    """A newer version of poller wrote the state; it is left untouched."""
+
+    exit_code = 78
+
+
+class ForeignError(OpeningError):
+    """The file belongs to another program; it is left untouched."""
+
+    exit_code = 78
+
+
+class LostError(OpeningError):
+    """State was there and is missing, empty, damaged, or older than it was."""
+
+    exit_code = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What the lock file says: who holds the state, which state it is, and how it was left."""
+
+    pid: int = 0
+    started: str = ""
+    state: str = ""
+    sequence: int = 0
+    clean: bool = True
+
+
+class Lock:
+    """The lock file, held from the making of this value until ``release``; raises ``LockedError``."""
+
+    def __init__(self, database: Path) -> None:
+        self.path = database.with_name(f"{database.name}.lock")
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = self.read()
+            os.close(self._file)
+            raise LockedError(
+                f"{database} is in use by process {holder.pid}, running since {holder.started}; "
+                "stop it first, or give this one a [state] path of its own"
+            ) from error
+
+    def read(self) -> Marker:
+        """What the file says now; an unreadable one says that there was state, but not which."""
+        text = os.pread(self._file, 4096, 0)
+        if not text:
+            return Marker()
+        try:
+            return Marker(**json.loads(text))
+        except (ValueError, TypeError):
+            return Marker(state="unknown", clean=False)
+
+    def write(self, marker: Marker) -> None:
+        """Replace what the file says, safe against a power cut."""
+        text = json.dumps(asdict(marker)).encode() + b"\n"
+        os.ftruncate(self._file, os.pwrite(self._file, text, 0))
+        os.fsync(self._file)
+
+    def release(self) -> None:
+        """Let the next process in."""
+        os.close(self._file)
+
+
+def open_locked(path: Path, *, accept_loss: bool = False) -> tuple[sqlite3.Connection, Lock]:
+    """Lock, check, open and migrate the database at ``path``, making it at a first start.
+
+    Raises ``OpeningError``. With ``accept_loss`` a state that is lost is begun anew; what was left of it
+    is moved aside.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = Lock(path)
+    except OSError as error:
+        raise OpeningError(
+            f"{path.parent} cannot be used for the state: {error.strerror}; see [state] path"
+        ) from error
+    try:
+        return _open(path, lock, accept_loss=accept_loss), lock
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _open(path: Path, lock: Lock, *, accept_loss: bool) -> sqlite3.Connection:
+    marker = lock.read()
+    try:
+        _inspect(path, marker)
+        connection = _connect(path)
+        _check(connection, marker)
+    except LostError:
+        if not accept_loss:
+            raise
+        _move_aside(path)
+        marker = Marker()
+        connection = _connect(path)
+    except sqlite3.Error as error:
+        raise OpeningError(f"{path} cannot be opened: {error}") from error
+    return _prepare(connection, lock)
+
+
+def _inspect(path: Path, marker: Marker) -> None:
+    """Look at the file before anything is written to it."""
+    if not path.exists() or path.stat().st_size == 0:
+        if not marker.state:
+            return
+        raise LostError(f"{path} is {'empty' if path.exists() else 'missing'}, but there was state. {_ADVICE}")
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise LostError(f"{path} is damaged or not a database: {error}. {_ADVICE}") from error
+    if tables == 0 and marker.state:
+        raise LostError(f"{path} is empty, but there was state. {_ADVICE}")
+    if tables and application != APPLICATION_ID:
+        raise ForeignError(f"{path} is another program's database; give poller a [state] path of its own")
+    if version > VERSION:
+        raise NewerError(
+            f"{path} was written by a newer poller (schema {version}, this one knows {VERSION}); "
+            "install that version again, or use another [state] path"
+        )
+
+
+_ADVICE = (
+    "Restore a backup, or start anew with --accept-state-loss: events not yet delivered are then gone, "
+    "and changes since the last poll are not told"
+)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    umask = os.umask(0o077)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    finally:
+        os.umask(umask)
+    return connection
+
+
+def _check(connection: sqlite3.Connection, marker: Marker) -> None:
+    """After an unclean stop look for damage; always, whether the state is older than it was."""
+    trouble = ""
+    try:
+        if not marker.clean:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            trouble = "" if answer == "ok" else f"is damaged: {answer}"
+        known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'meta'").fetchone()
+        if not trouble and (last_sequence(connection) if known else 0) < marker.sequence:
+            trouble = "is older than it was when it was last closed"
+    except sqlite3.DatabaseError as error:
+        trouble = f"is damaged: {error}"
+    if trouble:
+        connection.close()
+        raise LostError(f"the database {trouble}. {_ADVICE}")
+
+
+def _move_aside(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(path.with_name(f"{path.name}.lost-{int(time.time())}{suffix}"))
+
+
+def _prepare(connection: sqlite3.Connection, lock: Lock) -> sqlite3.Connection:
+    database = Database(connection)
+    try:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        migrations.apply(database)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('state', ?), ('sequence', '0')", [uuid.uuid4().hex])
+    except sqlite3.Error as error:
+        raise OpeningError(f"the state cannot be written: {error}") from error
+    (state,) = connection.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    lock.write(Marker(os.getpid(), started, state, last_sequence(connection), clean=False))
+    return connection
+
+
+def last_sequence(connection: sqlite3.Connection) -> int:
+    """The highest sequence ever given out by this state."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'sequence'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def close(connection: sqlite3.Connection, lock: Lock) -> None:
+    """Leave the state clean: the log folded in, the marker true, the lock free."""
+    sequence = last_sequence(connection)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    marker = lock.read()
+    lock.write(Marker(marker.pid, marker.started, marker.state, sequence, clean=True))
+    lock.release()

@@ -1,0 +1,65 @@
+"""Rows of the database to the port's values and back."""
+
+import json
+from typing import Any
+
+from poller.model import Stream
+from poller.stores import Decision, Pass, Progress, Standing, Sweeping
+
+PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap"
+STANDING = f"org, resource, {PROGRESS}, decision, next_poll_ms, polled_ms, failures, error, suspended"
+
+
+def standing(row: tuple[Any, ...]) -> Standing:
+    """A row of ``STANDING`` columns as a value."""
+    org, resource, baselined_ms, watermarks, sweep, *numbers = row[:12]
+    progress = Progress(baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers)
+    decision, next_poll_ms, polled_ms, failures, error, suspended = row[12:]
+    return Standing(
+        Stream(org, resource),
+        progress,
+        Decision(decision) if decision else None,
+        next_poll_ms,
+        polled_ms,
+        failures,
+        error,
+        bool(suspended),
+    )
+
+
+def progress_row(progress: Progress) -> tuple[Any, ...]:
+    """The ``PROGRESS`` columns of a value."""
+    return (
+        progress.baselined_ms,
+        json.dumps(dict(progress.watermarks)),
+        _sweep_text(progress.sweep),
+        progress.polls,
+        progress.sweeps,
+        progress.next_sweep_ms,
+        progress.live,
+        progress.missing,
+        progress.held_ms,
+        progress.count_gap,
+    )
+
+
+def _sweeping(text: str | None) -> Sweeping | None:
+    if text is None:
+        return None
+    fields = json.loads(text)
+    return Sweeping(**fields | {"kind": Pass(fields["kind"])})
+
+
+def _sweep_text(sweep: Sweeping | None) -> str | None:
+    if sweep is None:
+        return None
+    return json.dumps(
+        {
+            "kind": sweep.kind,
+            "started_ms": sweep.started_ms,
+            "parent": sweep.parent,
+            "after": sweep.after,
+            "began": dict(sweep.began),
+            "tainted": sweep.tainted,
+        }
+    )

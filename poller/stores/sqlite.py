@@ -1,0 +1,250 @@
+"""State in one SQLite file: one connection, one writer, every change of it one IMMEDIATE transaction."""
+
+import sqlite3
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlite_utils import Database
+
+from poller.diff import Finding
+from poller.model import Delivery, Mark, Quarantined, State, Stream
+from poller.stores import Decision, Settlement, SinkStanding, Standing, Step, StoreError, opening, outbox, rows
+from poller.stores.bodies import Codec
+
+_MARK = "id, updated_ms, digest, state, parent, body"
+_STATES = tuple(State)
+_SAVE_PROGRESS = f"""
+  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
+  WHERE id = ?
+"""
+_SAVE_MARK = f"""
+  INSERT INTO mark (stream, {_MARK}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, id) DO UPDATE SET
+    updated_ms = excluded.updated_ms, digest = excluded.digest, state = excluded.state,
+    parent = excluded.parent, body = excluded.body
+"""
+
+
+class SqliteStore:
+    """The ``Store`` in the file at ``path``; see ``opening.open_locked`` for when it cannot be opened.
+
+    ``source`` is the name that event ids and types carry.
+    """
+
+    def __init__(self, path: Path, source: str, *, accept_loss: bool = False) -> None:
+        self._connection, self._lock = opening.open_locked(path, accept_loss=accept_loss)
+        self._mutex = threading.RLock()
+        self._source = source
+        self._database = Database(self._connection)
+        self._codec = Codec(self._database)
+        self._stream_ids: dict[Stream, int] = {}
+        (self._last_body,) = self._one("SELECT coalesce(max(id), 0) FROM body")
+
+    def close(self) -> None:
+        """Leave the state clean; nothing can be called afterwards. Waits for a commit under way."""
+        with self._mutex, _as_store_error():
+            opening.close(self._connection, self._lock)
+
+    # Streams
+
+    def standing(self, stream: Stream) -> Standing:
+        """See ``Store.standing``."""
+        with self._reading():
+            return rows.standing(self._one(f"SELECT {rows.STANDING} FROM stream WHERE id = ?", self._id(stream)))
+
+    def streams(self) -> list[Standing]:
+        """See ``Store.streams``."""
+        with self._reading():
+            return [
+                rows.standing(row)
+                for row in self._all(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
+            ]
+
+    def schedule(self, standing: Standing) -> None:
+        """See ``Store.schedule``."""
+        with self._writing():
+            self._run(
+                "UPDATE stream SET (next_poll_ms, polled_ms, failures, error, suspended) = (?, ?, ?, ?, ?) WHERE id = ?",
+                standing.next_poll_ms,
+                standing.polled_ms,
+                standing.failures,
+                standing.error,
+                standing.suspended,
+                self._id(standing.stream),
+            )
+
+    def sweep_soon(self, stream: Stream) -> None:
+        """See ``Store.sweep_soon``."""
+        with self._writing():
+            self._run("UPDATE stream SET next_sweep_ms = 0 WHERE id = ?", self._id(stream))
+
+    def decide(self, stream: Stream, decision: Decision) -> bool:
+        """Keep the operator's word on held deletions for the next poll; False if none are held."""
+        with self._writing():
+            sql = "UPDATE stream SET decision = ?, next_poll_ms = 0 WHERE id = ? AND held_ms IS NOT NULL"
+            return self._run(sql, decision, self._id(stream)).rowcount > 0
+
+    # Marks
+
+    def marks(self, stream: Stream, ids: Collection[str]) -> dict[str, Mark]:
+        """See ``Store.marks``."""
+        if not ids:
+            return {}
+        sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id IN (SELECT value FROM json_each(?))"
+        with self._reading():
+            return _marks(self._all(sql, self._id(stream), msgspec.json.encode(list(ids)).decode()))
+
+    def marks_between(self, stream: Stream, after: str, upto: str | None, limit: int = -1) -> dict[str, Mark]:
+        """See ``Store.marks_between``."""
+        bound = "" if upto is None else "AND id <= ?"
+        sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id > ? {bound} ORDER BY id LIMIT ?"
+        with self._reading():
+            limits = (limit,) if upto is None else (upto, limit)
+            return _marks(self._all(sql, self._id(stream), after, *limits))
+
+    def missing(self, stream: Stream, after: str, limit: int) -> list[Mark]:
+        """See ``Store.missing``."""
+        sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id > ? AND state = 2 ORDER BY id LIMIT ?"
+        with self._reading():
+            return list(_marks(self._all(sql, self._id(stream), after, limit)).values())
+
+    def bodies(self, marks: Iterable[Mark]) -> dict[str, bytes]:
+        """See ``Store.bodies``."""
+        by_number = {mark.body: mark.id for mark in marks if mark.body}
+        if not by_number:
+            return {}
+        sql = "SELECT id, dictionary, bytes FROM body WHERE id IN (SELECT value FROM json_each(?))"
+        with self._reading():
+            found = self._all(sql, msgspec.json.encode(list(by_number)).decode())
+            return {
+                by_number[number]: self._codec.unpack(packed, dictionary) for number, dictionary, packed in found
+            }
+
+    def commit(self, stream: Stream, step: Step, now_ms: int) -> int:
+        """See ``Store.commit``."""
+        with self._writing():
+            number = self._id(stream)
+            self._remember(number, stream.resource, step.findings)
+            self._quarantine(number, step.quarantined, now_ms)
+            outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
+            self._run(_SAVE_PROGRESS, *rows.progress_row(step.progress), step.decided, number)
+        return len(step.outgoing)
+
+    def _remember(self, number: int, resource: str, findings: Sequence[Finding]) -> None:
+        if not findings:
+            return
+        kept, forgotten, marks = [], [], []
+        new = [finding.body for finding in findings if finding.body]
+        dictionary = self._codec.dictionary(resource, new) if new else 0
+        for _, mark, body, _ in findings:
+            place = mark.body
+            if body:
+                if not place:
+                    place = self._last_body = self._last_body + 1
+                kept.append((place, dictionary, self._codec.pack(body, dictionary)))
+            elif body is not None:
+                forgotten.append((number, mark.id))
+            marks.append((number, mark.id, mark.updated_ms, mark.digest, mark.state, mark.parent, place))
+        run = self._connection.executemany
+        run("DELETE FROM body WHERE id = (SELECT body FROM mark WHERE stream = ? AND id = ?)", forgotten)
+        run("INSERT OR REPLACE INTO body VALUES (?, ?, ?)", kept)
+        run(_SAVE_MARK, marks)
+
+    def _quarantine(self, number: int, quarantined: Sequence[Quarantined], now_ms: int) -> None:
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?)",
+            [(number, key, reason, now_ms) for key, reason in quarantined],
+        )
+
+    def clear_quarantine(self, stream: Stream, before_ms: int) -> None:
+        """See ``Store.clear_quarantine``."""
+        with self._writing():
+            self._run("DELETE FROM quarantine WHERE stream = ? AND seen_ms < ?", self._id(stream), before_ms)
+
+    def quarantined(self, stream: Stream) -> int:
+        """See ``Store.quarantined``."""
+        with self._reading():
+            return int(self._one("SELECT count(*) FROM quarantine WHERE stream = ?", self._id(stream))[0])
+
+    # Deliveries
+
+    def due(self, sink: str, now_ms: int, limit: int) -> list[Delivery]:
+        """See ``Store.due``."""
+        with self._reading():
+            return [Delivery(*row) for row in self._all(outbox.DUE, sink, now_ms, limit)]
+
+    def next_due_ms(self, sink: str) -> int | None:
+        """See ``Store.next_due_ms``."""
+        with self._reading():
+            (due_ms,) = self._one("SELECT min(due_ms) FROM delivery WHERE sink = ? AND state = 'pending'", sink)
+            return None if due_ms is None else int(due_ms)
+
+    def settle(self, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int) -> None:
+        """See ``Store.settle``."""
+        with self._writing():
+            outbox.settle(self._connection, sink, settlements, standing, now_ms)
+
+    def sink(self, name: str) -> SinkStanding:
+        """See ``Store.sink``."""
+        with self._reading():
+            found = self._all("SELECT failures, wait_until_ms, error FROM sink WHERE name = ?", name)
+            return SinkStanding(*found[0]) if found else SinkStanding()
+
+    def retry(self, sink: str | None, event_id: str | None, now_ms: int) -> int:
+        """Make parked deliveries pending again, all or those of one sink or event; how many."""
+        with self._writing():
+            return outbox.retry(self._connection, sink, event_id, now_ms)
+
+    # The connection
+
+    def _id(self, stream: Stream) -> int:
+        number = self._stream_ids.get(stream)
+        if number is None:
+            self._run("INSERT OR IGNORE INTO stream (org, resource) VALUES (?, ?)", *stream)
+            (number,) = self._one("SELECT id FROM stream WHERE org = ? AND resource = ?", *stream)
+            self._stream_ids[stream] = number
+        return number
+
+    def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
+        return self._connection.execute(sql, values)
+
+    def _all(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, *values: object) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = self._connection.execute(sql, values).fetchone()
+        return row
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._mutex, _as_store_error():
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction that writes from its first statement on, so that it cannot fail half way."""
+        with self._mutex, _as_store_error():
+            self._run("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._run("ROLLBACK")
+                self._stream_ids.clear()
+                raise
+
+
+@contextmanager
+def _as_store_error() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"the state cannot be used now: {error}") from error
+
+
+def _marks(found: Iterable[tuple[Any, ...]]) -> dict[str, Mark]:
+    return {row[0]: Mark(row[0], row[1], row[2], _STATES[row[3]], row[4], row[5]) for row in found}

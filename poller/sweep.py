@@ -1,0 +1,176 @@
+"""The complete listing of a stream, and what may be concluded from what it does not show.
+
+A sweep resumes where a crash left it, for each page commits how far it came. Records that it does not
+show are missing; they are deleted only when the API, asked for them by id, does not show them either,
+its count agrees, and they are not so many that a person should look first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
+
+import structlog
+
+from poller import diff
+from poller.diff import Finding
+from poller.model import Mark, Page, Quarantined, State
+from poller.running import Poll, began_ms
+from poller.sources import ParentGone, Sweep
+from poller.stores import Decision, Pass, Sweeping
+
+log = structlog.get_logger()
+
+FETCH_RECORDS = 50
+CHUNK_MARKS = 1000
+
+
+def sweep(poll: Poll, kind: Pass) -> None:
+    """List everything, or the rest of it if a sweep is under way, then conclude."""
+    under_way = poll.progress.sweep or Sweeping(kind, poll.tools.now_ms())
+    for parent in poll.parents:
+        if parent >= under_way.parent:
+            after = under_way.after if parent == under_way.parent else ""
+            under_way = _sweep_listing(poll, replace(under_way, parent=parent, after=after))
+    _conclude(poll, under_way)
+
+
+def _sweep_listing(poll: Poll, at: Sweeping) -> Sweeping:
+    try:
+        for page in poll.tools.source.list(poll.stream, Sweep(at.after, at.kind != Pass.IDS), at.parent):
+            at = _take(poll, page, at)
+        return _rest(poll, at)
+    except ParentGone:
+        poll.tools.store.sweep_soon(poll.parent_stream())
+        return at
+
+
+def _take(poll: Poll, page: Page, at: Sweeping) -> Sweeping:
+    """Commit one page: what changed, what is back, and what the stretch up to its last id did not show."""
+    began = began_ms(at.began.get(at.parent), page, poll.tools.now_ms())
+    at = at if began is None else replace(at, began={**at.began, at.parent: began})
+    if not page.records:
+        return _commit(poll, at, [], page.quarantined)
+    upto = page.records[-1].id
+    marks = poll.tools.store.marks_between(poll.stream, at.after, upto)
+    if at.kind == Pass.IDS:
+        findings, quarantined = _hydrated(poll, page, marks, at.parent)
+        findings += diff.returned(page.records, marks)
+    else:
+        silent = at.kind == Pass.BASELINE and not poll.watch.emit_first
+        findings, quarantined = poll.look(page.records, marks, poll.rules(silent=silent), at.parent)
+    quarantined = [*page.quarantined, *quarantined]
+    if not (at.tainted or quarantined):
+        findings += diff.absent(marks.values(), (record.id for record in page.records), at.parent)
+    return _commit(poll, replace(at, after=upto), findings, quarantined)
+
+
+def _commit(poll: Poll, at: Sweeping, findings: list[Finding], quarantined: Sequence[Quarantined]) -> Sweeping:
+    at = replace(at, tainted=at.tainted or bool(quarantined))
+    poll.commit(replace(poll.progress, sweep=at), findings, quarantined)
+    return at
+
+
+def _hydrated(
+    poll: Poll, page: Page, marks: dict[str, Mark], parent: str
+) -> tuple[list[Finding], list[Quarantined]]:
+    """Ask for the records whose stamps are not those remembered, and compare them whole."""
+    findings: list[Finding] = []
+    quarantined: list[Quarantined] = []
+    ids = [record.id for record in diff.suspects(page.records, marks)]
+    for start in range(0, len(ids), FETCH_RECORDS):
+        whole = poll.tools.source.fetch(poll.stream, ids[start : start + FETCH_RECORDS], parent)
+        found, bad = poll.look(whole.records, marks, poll.rules(), parent)
+        findings += found
+        quarantined += [*whole.quarantined, *bad]
+    return findings, quarantined
+
+
+def _rest(poll: Poll, at: Sweeping) -> Sweeping:
+    """The listing ended: marks above its last id were not shown."""
+    while not at.tainted:
+        marks = poll.tools.store.marks_between(poll.stream, at.after, None, CHUNK_MARKS)
+        if not marks:
+            break
+        at = replace(at, after=max(marks))
+        poll.commit(replace(poll.progress, sweep=at), diff.absent(marks.values(), (), at.parent))
+    return at
+
+
+def _conclude(poll: Poll, done: Sweeping) -> None:
+    """The sweep is complete: plan the next one, and settle what it missed."""
+    now_ms = poll.tools.now_ms()
+    progress = replace(
+        poll.progress,
+        sweep=None,
+        sweeps=poll.progress.sweeps + 1,
+        next_sweep_ms=now_ms + int(poll.watch.sweep_every_s * 1000),
+    )
+    if done.kind == Pass.BASELINE:
+        progress = replace(progress, baselined_ms=now_ms, watermarks=done.began)
+        log.info("stream.baselined", stream=poll.stream.name, records=progress.live)
+    poll.commit(progress)
+    poll.tools.store.clear_quarantine(poll.stream, done.started_ms)
+    if not done.tainted:
+        settle_missing(poll)
+
+
+def settle_missing(poll: Poll) -> None:
+    """Announce, hold, dismiss or let go the records that no listing shows any more."""
+    progress, decision = poll.progress, poll.decision
+    if decision == Decision.REJECT:
+        _dismiss(poll)
+    elif decision == Decision.APPROVE or not diff.holds(progress.missing, progress.live):
+        _confirm(poll)
+    elif progress.held_ms is None:
+        poll.commit(replace(progress, held_ms=poll.tools.now_ms()))
+        log.warning(
+            "deletions.held",
+            stream=poll.stream.name,
+            missing=progress.missing,
+            live=progress.live,
+            hint=f"look, then: poller approve {poll.stream.name}, or: poller reject {poll.stream.name}",
+        )
+        return
+    if poll.progress.held_ms is not None and (decision or not poll.progress.missing):
+        poll.commit(replace(poll.progress, held_ms=None), decided=True)
+        poll.decision = None
+
+
+def _dismiss(poll: Poll) -> None:
+    after = ""
+    while marks := poll.tools.store.missing(poll.stream, after, CHUNK_MARKS):
+        after = marks[-1].id
+        poll.commit(poll.progress, [Finding(mark.state, mark._replace(state=State.DISMISSED)) for mark in marks])
+
+
+def _confirm(poll: Poll) -> None:
+    """Ask for each missing record by id. Gone is what neither that nor the count still shows."""
+    gone = bool(poll.progress.missing) and disagreement(poll) <= 0
+    if poll.progress.missing and not gone:
+        log.warning(
+            "deletions.unconfirmed", stream=poll.stream.name, reason="the API still counts the missing records"
+        )
+    after = ""
+    while marks := poll.tools.store.missing(poll.stream, after, FETCH_RECORDS):
+        after = marks[-1].id
+        for parent, group in groupby(sorted(marks, key=attrgetter("parent", "id")), attrgetter("parent")):
+            _confirm_some(poll, parent, list(group), gone=gone)
+
+
+def _confirm_some(poll: Poll, parent: str, missing: list[Mark], *, gone: bool) -> None:
+    page = poll.tools.source.fetch(poll.stream, [mark.id for mark in missing], parent)
+    marks = {mark.id: mark for mark in missing}
+    findings, quarantined = poll.look(page.records, marks, poll.rules(), parent)
+    shown = {record.id for record in page.records}.union(record.key for record in page.quarantined)
+    vanished = [mark for mark in missing if mark.id not in shown] if gone and not page.quarantined else []
+    bodies = poll.tools.store.bodies(vanished)
+    findings += [diff.vanished(mark, bodies[mark.id], poll.rules()) for mark in vanished]
+    poll.commit(poll.progress, findings, [*page.quarantined, *quarantined])
+
+
+def disagreement(poll: Poll) -> int:
+    """By how many live records the API counts more than are remembered, beyond what is known of old."""
+    counted = sum(poll.tools.source.count(poll.stream, parent) for parent in poll.parents)
+    expected = poll.progress.live + poll.tools.store.quarantined(poll.stream) + poll.progress.count_gap
+    return counted - expected
