@@ -120,7 +120,7 @@ def dribble_head(every_s=0.02) -> Behaviour:
 def close() -> Behaviour:
     """Close without an answer."""
 
-    def act(wire):  # noqa: ARG001  there is nothing to do
+    def act(wire):
         return False
 
     return act
