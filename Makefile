@@ -1,0 +1,57 @@
+# Everything here works on a machine with make and Python 3.11 or newer; the rest goes into .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
+
+.PHONY: help run test check lint bench lock install clean
+.DEFAULT_GOAL := help
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name words; do \
+		printf '  make %-8s %s\n' "$$name" "$$words"; done
+
+run: $(INSTALLED) ## Run the poller; without a token and a configuration, the demo
+	@if [ -n "$$SPACE_INVOICES_TOKEN$$POLLER_CONFIG" ] || [ -e config.toml ] || [ -e /etc/poller/config.toml ]; then \
+		exec $(BIN)/poller run; \
+	fi; \
+	echo "No SPACE_INVOICES_TOKEN and no configuration: this is the demo, on a simulated account." >&2; \
+	exec $(BIN)/poller demo
+
+test: $(INSTALLED) ## Run all tests (ARGS="-k word" runs some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED) ## Check format, style and types
+	@$(BIN)/ruff format --check --quiet . || { echo "Format with: $(BIN)/ruff format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+
+check: lint ## What a change has to pass: lint, then all tests
+	@$(MAKE) --no-print-directory test
+
+bench: $(INSTALLED) ## Measure speed and memory
+	@$(BIN)/python bench/run.py $(ARGS)
+
+lock: $(INSTALLED) ## Write the locks anew from pyproject.toml (UPGRADE=--upgrade takes the newest versions)
+	@$(BIN)/python -m pip install --quiet uv
+	@$(COMPILE) pyproject.toml --output-file requirements.lock
+	@echo 'hatchling>=1.27' | $(COMPILE) pyproject.toml - --group dev --constraint requirements.lock \
+		--output-file requirements-dev.lock
+
+install: $(INSTALLED) ## Make .venv; the other targets do so by themselves
+
+clean: ## Remove .venv and all caches
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/loopback/node_modules
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml requirements-dev.lock
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/it" >&2; exit 1; }
+	@echo "Installing into $(VENV) ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
