@@ -1,5 +1,7 @@
 # Everything here works on a machine with make and Python 3.11 or newer; the rest goes into .venv.
 
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -37,9 +39,9 @@ bench: $(INSTALLED) ## Measure speed and memory
 	@$(BIN)/python bench/run.py $(ARGS)
 
 lock: $(INSTALLED) ## Write the locks anew from pyproject.toml (UPGRADE=--upgrade takes the newest versions)
-	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/python -m pip install -qq uv
 	@$(COMPILE) pyproject.toml --output-file requirements.lock
-	@echo 'hatchling>=1.27' | $(COMPILE) pyproject.toml - --group dev --constraint requirements.lock \
+	@printf 'hatchling>=1.27\neditables>=0.5\n' | $(COMPILE) pyproject.toml - --group dev --constraint requirements.lock \
 		--output-file requirements-dev.lock
 
 install: $(INSTALLED) ## Make .venv; the other targets do so by themselves
@@ -52,6 +54,6 @@ $(INSTALLED): pyproject.toml requirements-dev.lock
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/it" >&2; exit 1; }
 	@echo "Installing into $(VENV) ..." >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install -qq --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
