@@ -118,6 +118,7 @@ class Exchange:
     def turn(self, act: Callable[[], _T], sock: socket.socket, event: int, until: float | None = None) -> _T:
         """Do ``act`` on a socket that does not block, once it is ready for ``event`` or what TLS asks for."""
         while True:
+            self.left_s()  # a flood keeps a socket ready, and never waits
             try:
                 return act()
             except BlockingIOError:

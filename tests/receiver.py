@@ -169,6 +169,17 @@ def bomb(size_bytes=64 << 20) -> Behaviour:
     return gzipped(bytes(size_bytes))
 
 
+def flood() -> Behaviour:
+    """Say 100 Continue until nobody listens any more."""
+
+    def act(wire):
+        while not wire.stop.is_set():
+            wire.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+        return False
+
+    return act
+
+
 def noise(data=b"SSH-2.0-OpenSSH_9.2\r\n\r\n") -> Behaviour:
     """Answer with something that is not HTTP."""
 
@@ -226,6 +237,7 @@ class Receiver:
 
     def _serve(self, sock, number):
         try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls:
                 sock = self._tls.wrap_socket(sock, server_side=True)
             self._socks.append(sock)

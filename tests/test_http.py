@@ -20,6 +20,7 @@ from receiver import (
     dribble,
     dribble_head,
     endless,
+    flood,
     gzipped,
     hang,
     hang_after_head,
@@ -109,6 +110,13 @@ def test_redirects_are_not_followed(client):
     assert len(receiver.records) == 1
 
 
+def test_a_redirect_to_nowhere_is_an_error_of_ours(client):
+    """The Location is looked at even where it is not followed, but not shown."""
+    with Receiver(redirect("http://host:secret/")) as receiver, pytest.raises(Malformed) as caught:
+        ask(client, receiver)
+    assert "secret" not in str(caught.value)
+
+
 def test_the_environment_names_no_proxy(client, monkeypatch):
     """HTTP_PROXY is not looked at."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
@@ -116,9 +124,11 @@ def test_the_environment_names_no_proxy(client, monkeypatch):
         assert ask(client, receiver).status == 200
 
 
-@pytest.mark.parametrize("slow", [hang, hang_after_head, dribble, dribble_head], ids=lambda slow: slow.__name__)
+@pytest.mark.parametrize(
+    "slow", [hang, hang_after_head, dribble, dribble_head, flood], ids=lambda slow: slow.__name__
+)
 def test_one_deadline_holds_for_the_whole_request(client, slow):
-    """A server that is silent, or sends a byte now and then, has no more time than any other."""
+    """A server that is silent, slow or long-winded has no more time than any other."""
     with Receiver(slow()) as receiver:
         took_s, error = seconds(ask, client, receiver, deadline_s=0.3)
     assert isinstance(error, TimedOut)
