@@ -35,7 +35,9 @@ class World(Protocol):
     @property
     def organizations(self) -> list[str]: ...
     def add_organization(self, name: str = "Another") -> str: ...
-    def create(self, org: str, resource: str, fields: Mapping[str, Any] | None = None, parent: str = "") -> str: ...
+    def create(
+        self, org: str, resource: str, fields: Mapping[str, Any] | None = None, parent: str = ""
+    ) -> str: ...
     def bulk_create(
         self, org: str, resource: str, many: int | Sequence[Mapping[str, Any]], parent: str = ""
     ) -> list[str]: ...
@@ -141,8 +143,8 @@ class LoopbackWorld:
             found |= {row["id"]: row for row in page}
             last = page[-1]["id"]
 
-    def _act(self, name: str, **body: Any) -> Any:
-        return self._tests.post(f"/{name}", json=body).raise_for_status().json().get("answer")
+    def _act(self, act: str, /, **body: Any) -> Any:
+        return self._tests.post(f"/{act}", json=body).raise_for_status().json().get("answer")
 
     def close(self) -> None:
         self._act("shutdown")

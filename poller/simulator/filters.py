@@ -108,8 +108,8 @@ def read(sent: Mapping[str, Json] | None, cap: int) -> Filter:
     return Filter(
         where=_where(sent.get("where")),
         order=tuple(_order(sent.get("order"))) or (("id", False),),
-        limit=min(_whole("limit", sent.get("limit", cap), least=1), cap),
-        skip=_whole("skip", sent.get("skip", sent.get("offset", 0)), least=0),
+        limit=min(_whole("limit", sent.get("limit") or cap, least=1), cap),
+        skip=_whole("skip", sent.get("skip") or sent.get("offset") or 0, least=0),
         fields=sent.get("fields"),
         deleted=bool(sent.get("deleted")),
     )
