@@ -55,7 +55,7 @@ def _follow(run: Poll, *, full: bool) -> None:
 
 def _increment(run: Poll) -> None:
     """What changed since the watermark of each listing; a listing without one is new and read whole."""
-    watermarks = dict(run.progress.watermarks)
+    watermarks: dict[str, int | None] = dict(run.progress.watermarks)
     for parent in run.parents:
         try:
             watermarks[parent] = _read(run, parent, watermarks.get(parent))

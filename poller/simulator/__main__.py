@@ -25,7 +25,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Serve until interrupted."""
     asked = _arguments(argv)
-    rng = random.Random(asked.seed)  # noqa: S311 - not a secret
+    rng = random.Random(asked.seed)
     account = Account(organizations=asked.organizations, seed=asked.seed)
     history = History(account, rng, late_ms=int(asked.late * 1000))
     history.populate(asked.records)

@@ -44,7 +44,7 @@ class Account:
         self._lists: dict[tuple[str, str, str], Collection] = {}
         self._home: dict[tuple[str, str], Collection] = {}
         self._late = LateWrites()
-        self._machine = f"{random.Random(seed).getrandbits(40):010x}"  # noqa: S311 - not a secret
+        self._machine = f"{random.Random(seed).getrandbits(40):010x}"
         self._counter = 0
         self._newest_s = 0
         self._organizations = Collection("organizations")

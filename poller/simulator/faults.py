@@ -103,7 +103,7 @@ def same_page() -> Fault:
 
 def shuffled(seed: int = 1) -> Fault:
     """The proper page in another order."""
-    return _on_rows(lambda rows: _other_order(rows, random.Random(seed)))  # noqa: S311 - not a secret
+    return _on_rows(lambda rows: _other_order(rows, random.Random(seed)))
 
 
 def _other_order(rows: list[Json], rng: random.Random) -> list[Json]:

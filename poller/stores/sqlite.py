@@ -67,7 +67,8 @@ class SqliteStore:
         """See ``Store.schedule``."""
         with self._writing():
             self._run(
-                "UPDATE stream SET (next_poll_ms, polled_ms, failures, error, suspended) = (?, ?, ?, ?, ?) WHERE id = ?",
+                """UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ?
+                   WHERE id = ?""",
                 standing.next_poll_ms,
                 standing.polled_ms,
                 standing.failures,
