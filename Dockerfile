@@ -15,11 +15,11 @@ COPY pyproject.toml README.md LICENSE ./
 COPY poller ./poller
 RUN /opt/poller/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps . \
     && /opt/poller/bin/python -m compileall -q /opt/poller/lib \
-    && mkdir -m 0700 /state
+    && mkdir -p -m 0700 /state/poller
 
 FROM ${BASE}
 COPY --from=build /opt/poller /opt/poller
-COPY --from=build --chown=65532:65532 /state /var/lib/poller
+COPY --from=build --chown=65532:65532 /state /var/lib
 ENV PATH=/opt/poller/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
