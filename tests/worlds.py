@@ -59,10 +59,6 @@ class SimulatorWorld:
         self.url = simulator.url
         self.token = simulator.account.token
         self.http = httpx.Client(base_url=self.url, headers={"Authorization": self.token})
-        for name in ("create", "bulk_create"):
-            setattr(self, name, _with_parent(getattr(self.account, name)))
-        for name in ("update", "touch", "soft_delete", "hard_delete", "restore", "live"):
-            setattr(self, name, getattr(self.account, name))
 
     @property
     def organizations(self) -> list[str]:
@@ -71,12 +67,32 @@ class SimulatorWorld:
     def add_organization(self, name: str = "Another") -> str:
         return self.account.add_organization(name)
 
-    def put(self, org: str, resource: str, record: Mapping[str, Any], parent: str = "") -> None:
+    def create(self, org: str, resource: str, fields=None, parent: str = "") -> str:
+        return self.account.create(org, resource, fields, parent=parent)
+
+    def bulk_create(self, org: str, resource: str, many, parent: str = "") -> list[str]:
+        return self.account.bulk_create(org, resource, many, parent=parent)
+
+    def put(self, org: str, resource: str, record, parent: str = "") -> None:
         self.account.put_raw(org, resource, record["id"], json.dumps(record).encode(), parent=parent)
 
+    def update(self, org: str, resource: str, record_id: str, fields) -> None:
+        self.account.update(org, resource, record_id, fields)
 
-def _with_parent(write):
-    return lambda org, resource, what=None, parent="": write(org, resource, what, parent=parent)
+    def touch(self, org: str, resource: str, record_id: str) -> None:
+        self.account.touch(org, resource, record_id)
+
+    def soft_delete(self, org: str, resource: str, record_id: str) -> int:
+        return self.account.soft_delete(org, resource, record_id)
+
+    def hard_delete(self, org: str, resource: str, record_id: str) -> None:
+        self.account.hard_delete(org, resource, record_id)
+
+    def restore(self, org: str, resource: str, record_id: str) -> None:
+        self.account.restore(org, resource, record_id)
+
+    def live(self, org: str, resource: str) -> dict[str, dict[str, Any]]:
+        return self.account.live(org, resource)
 
 
 class LoopbackWorld:
@@ -107,22 +123,22 @@ class LoopbackWorld:
         loaded = [plain | dict(fields) | _above(org, parent) for fields in rows]
         return self._act("load", model=RESOURCES[resource].model, rows=loaded)
 
-    def put(self, org: str, resource: str, record: Mapping[str, Any], parent: str = "") -> None:
+    def put(self, org: str, resource: str, record, parent: str = "") -> None:
         self._act("put", model=RESOURCES[resource].model, row=dict(record) | _above(org, parent))
 
-    def update(self, org: str, resource: str, record_id: str, fields: Mapping[str, Any]) -> None:
+    def update(self, _org: str, resource: str, record_id: str, fields) -> None:
         self._act("update", model=RESOURCES[resource].model, id=record_id, fields=dict(fields))
 
-    def touch(self, org: str, resource: str, record_id: str) -> None:
+    def touch(self, _org: str, resource: str, record_id: str) -> None:
         self._act("touch", model=RESOURCES[resource].model, id=record_id)
 
-    def soft_delete(self, org: str, resource: str, record_id: str) -> int:
+    def soft_delete(self, _org: str, resource: str, record_id: str) -> int:
         return self._act("softDelete", model=RESOURCES[resource].model, id=record_id)
 
-    def hard_delete(self, org: str, resource: str, record_id: str) -> None:
+    def hard_delete(self, _org: str, resource: str, record_id: str) -> None:
         self._act("hardDelete", model=RESOURCES[resource].model, id=record_id)
 
-    def restore(self, org: str, resource: str, record_id: str) -> None:
+    def restore(self, _org: str, resource: str, record_id: str) -> None:
         self._act("restore", model=RESOURCES[resource].model, id=record_id)
 
     def live(self, org: str, resource: str) -> dict[str, dict[str, Any]]:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from threading import RLock
 
 from poller.simulator.collection import Collection, Found, Row
+from poller.simulator.database import Database
 from poller.simulator.filters import Filter
-from poller.simulator.late import LateWrites
-from poller.simulator.resources import RESOURCES, Fields, Json, example
+from poller.simulator.resources import Fields, Json, example
 
 Clock = Callable[[], int]
 """Gives the time in milliseconds since 1970."""
@@ -41,9 +41,7 @@ class Account:
         self.token = token
         self.lock = RLock()
         self.forbidden: set[str] = set()
-        self._lists: dict[tuple[str, str, str], Collection] = {}
-        self._home: dict[tuple[str, str], Collection] = {}
-        self._late = LateWrites()
+        self._database = Database()
         self._machine = f"{random.Random(seed).getrandbits(40):010x}"
         self._counter = 0
         self._newest_s = 0
@@ -112,7 +110,7 @@ class Account:
     ) -> str:
         """Write a new record of just these fields and those that the API adds itself; answers its id."""
         with self.lock:
-            return self._insert(self._list(org, resource, parent), fields, self.clock(), late_ms)
+            return self._insert(self._database.collection(org, resource, parent), fields, self.clock(), late_ms)
 
     def bulk_create(
         self, org: str, resource: str, many: int | Iterable[Mapping[str, Json]], *, parent: str = ""
@@ -120,7 +118,8 @@ class Account:
         """Write many records in one go, all with the same stamp: so many, or with these fields."""
         rows = [{} for _ in range(many)] if isinstance(many, int) else many
         with self.lock:
-            model, now, home = example(resource), self.clock(), self._list(org, resource, parent)
+            model, now = example(resource), self.clock()
+            home = self._database.collection(org, resource, parent)
             return [self._insert(home, model | dict(fields), now) for fields in rows]
 
     def update(
@@ -129,14 +128,14 @@ class Account:
         """Set these fields of a live record."""
         with self.lock:
             now = self.clock()
-            self._replace(self._live_row(org, resource, record_id), resource, fields, now, late_ms)
+            self._replace(org, resource, record_id, fields, now, late_ms)
 
     def bulk_update(self, org: str, resource: str, ids: Sequence[str], fields: Mapping[str, Json]) -> None:
         """Set the same fields of many live records, all with the same stamp."""
         with self.lock:
             now = self.clock()
             for record_id in ids:
-                self._replace(self._live_row(org, resource, record_id), resource, fields, now)
+                self._replace(org, resource, record_id, fields, now)
 
     def touch(self, org: str, resource: str, record_id: str) -> None:
         """Save without a change: only ``updatedAt`` moves."""
@@ -145,22 +144,22 @@ class Account:
     def soft_delete(self, org: str, resource: str, record_id: str, *, late_ms: int = 0) -> int:
         """Leave a tombstone; answers how many records that deleted: 1, or 0 where there was none."""
         with self.lock:
-            try:
-                row = self._live_row(org, resource, record_id)
-            except KeyError:
-                return 0
             now = self.clock()
             gone = {"_isDeleted": True, "deletedAt": stamped(now), "deletedId": record_id}
-            self._replace(row, resource, gone, now, late_ms)
+            try:
+                self._replace(org, resource, record_id, gone, now, late_ms)
+            except KeyError:
+                return 0
             return 1
 
     def hard_delete(self, org: str, resource: str, record_id: str) -> int:
         """Take the record or its tombstone away without a trace; answers how many that were."""
-        del org
         with self.lock:
-            self._settle(record_id)
-            home = self._home.pop((resource, record_id), None)
-            return 0 if home is None or home.drop(record_id) is None else 1
+            try:
+                self._row(org, resource, record_id)
+            except KeyError:
+                return 0
+            return int(self._database.erase(resource, record_id))
 
     def restore(self, org: str, resource: str, record_id: str) -> None:
         """Make a tombstone live again, as a repair by hand would."""
@@ -168,7 +167,7 @@ class Account:
             row = self._row(org, resource, record_id)
             kept = {k: v for k, v in row.fields.items() if k not in ("deletedAt", "deletedId")}
             stamp = {"_isDeleted": False, "updatedAt": stamped(self.clock())}
-            self._home[resource, record_id].put(Row(record_id, kept | stamp))
+            self._put(resource, Row(record_id, kept | stamp), self.clock())
 
     def put_raw(self, org: str, resource: str, record_id: str, body: bytes, *, parent: str = "") -> None:
         """Plant a record's bytes as they are, at the place of ``record_id`` in the listing.
@@ -180,59 +179,50 @@ class Account:
         except (ValueError, RecursionError):
             fields = {}
         with self.lock:
-            home = self._home.get((resource, record_id)) or self._list(org, resource, parent)
-            home.put(Row(record_id, fields if isinstance(fields, dict) else {}, body))
-            self._home[resource, record_id] = home
+            known = self._database.home(resource, record_id)
+            home = known or self._database.collection(org, resource, parent)
+            row = Row(record_id, fields if isinstance(fields, dict) else {}, body)
+            self._database.write(home, row, self.clock())
 
     # Reads
 
     def find(self, org: str, resource: str, asked: Filter, *, parent: str = "") -> Found:
         """A page of a listing as the API shows it; raises ``LookupError`` where the parent is gone."""
         with self.lock:
-            self._settle()
             return self._listing(org, resource, parent).find(asked)
 
     def count(self, org: str, resource: str, where: Mapping[str, Json], *, parent: str = "") -> int:
         """How many live records of a listing match; raises ``LookupError`` where the parent is gone."""
         with self.lock:
-            self._settle()
             return self._listing(org, resource, parent).count(where)
 
     def get(self, resource: str, record_id: str) -> Fields | None:
         """A record by its id, or its tombstone, as it shows now."""
         with self.lock:
-            self._settle()
-            home = self._home.get((resource, record_id))
+            self._database.settle(self.clock())
+            home = self._database.home(resource, record_id)
             row = None if home is None else home.rows.get(record_id)
             return None if row is None else row.fields
+
+    def owner(self, resource: str, record_id: str) -> str | None:
+        """The organization that a record belongs to."""
+        with self.lock:
+            home = self._database.home(resource, record_id)
+            return None if home is None else home.org
 
     def live(self, org: str, resource: str) -> dict[str, Fields]:
         """Every record of an organization that the API shows without ``deleted``, by id."""
         with self.lock:
-            self._settle()
-            homes = [home for (owner, name, _), home in self._lists.items() if (owner, name) == (org, resource)]
-            shown = [home for home in homes if self._shows(home)]
-            return {row.id: row.fields for home in shown for row in home.rows.values() if not row.deleted}
-
-    def parents(self, org: str) -> list[str]:
-        """The ids of an organization's live price lists."""
-        return sorted(self.live(org, "price_lists"))
+            self._database.settle(self.clock())
+            homes = self._database.shown(org, resource)
+            return {row.id: row.fields for home in homes for row in home.rows.values() if not row.deleted}
 
     def sample(self, rng: random.Random, org: str, resource: str, *, deleted: bool = False) -> str | None:
         """The id of a random live record, or of a tombstone; None where there is none."""
         with self.lock:
-            self._settle()
-            homes = [home for (owner, name, _), home in self._lists.items() if (owner, name) == (org, resource)]
-            homes = [home for home in homes if home.rows and self._shows(home)]
-            if not homes:
-                return None
-            home = rng.choice(homes)
-            for _ in range(20):
-                row = home.at(rng.randrange(len(home.rows)))
-                if row.deleted == deleted:
-                    return row.id
-            rest = sorted(row.id for row in home.rows.values() if row.deleted == deleted)
-            return rng.choice(rest) if rest else None
+            self._database.settle(self.clock())
+            homes = [home for home in self._database.shown(org, resource) if home.rows]
+            return rng.choice(homes).sample(rng, deleted=deleted) if homes else None
 
     def new_id(self) -> str:
         """An id like MongoDB's: higher than every one before."""
@@ -242,64 +232,37 @@ class Account:
             return f"{self._newest_s + (self._counter >> 24):08x}{self._machine}{self._counter & 0xFFFFFF:06x}"
 
     def _listing(self, org: str, resource: str, parent: str) -> Collection:
+        self._database.settle(self.clock())
         if resource == "organizations":
             return self._organizations
-        if parent and self._parent_gone(parent):
+        if parent and self._database.gone(parent):
             raise LookupError(parent)
-        return self._lists.get((org, resource, parent)) or Collection(resource)
-
-    def _parent_gone(self, parent: str) -> bool:
-        lists = self._home.get(("price_lists", parent))
-        return lists is None or lists.rows[parent].deleted
-
-    def _shows(self, home: Collection) -> bool:
-        return not home.parent or not self._parent_gone(home.parent)
-
-    def owner(self, resource: str, record_id: str) -> str | None:
-        """The organization that a record belongs to."""
-        with self.lock:
-            home = self._home.get((resource, record_id))
-            return None if home is None else home.org
-
-    def _list(self, org: str, resource: str, parent: str) -> Collection:
-        if (resource == "prices") != bool(parent) or resource not in RESOURCES:
-            raise ValueError(f"{resource}: a price, and nothing else, has a price list as its parent")
-        return self._lists.setdefault((org, resource, parent), Collection(resource, org, parent))
+        return self._database.collection(org, resource, parent)
 
     def _insert(self, home: Collection, fields: Mapping[str, Json], now: int, late_ms: int = 0) -> str:
         record_id, stamp = self.new_id(), stamped(now)
         own = {"id": record_id, "organizationId": home.org, "_isDeleted": False}
         own |= {"createdAt": stamp, "updatedAt": stamp}
         above = {"priceListId": home.parent} if home.parent else {}
-        self._home[home.resource, record_id] = home
-        self._write(home, Row(record_id, {**fields, **own, **above}), now + late_ms, now)
+        self._database.write(home, Row(record_id, {**fields, **own, **above}), now, late_ms)
         return record_id
 
-    def _replace(self, row: Row, resource: str, fields: Mapping[str, Json], now: int, late_ms: int = 0) -> None:
-        kept = {"id": row.id, "createdAt": row.fields.get("createdAt"), "updatedAt": stamped(now)}
-        home = self._home[resource, row.id]
-        self._write(home, Row(row.id, row.fields | dict(fields) | kept), now + late_ms, now)
-
-    def _write(self, home: Collection, row: Row, due_ms: int, now: int) -> None:
-        if due_ms <= now:
-            home.put(row)
-        else:
-            self._late.add(due_ms, home, row)
-
-    def _settle(self, record_id: str = "") -> None:
-        """Make late writes visible: those whose time has come, and those of one record."""
-        for home, row in self._late.take(self.clock(), record_id):
-            home.put(row)
-
-    def _row(self, org: str, resource: str, record_id: str) -> Row:
-        self._settle(record_id)
-        home = self._home[resource, record_id]
-        if home.org != org:
-            raise KeyError(record_id)
-        return home.rows[record_id]
-
-    def _live_row(self, org: str, resource: str, record_id: str) -> Row:
+    def _replace(
+        self, org: str, resource: str, record_id: str, fields: Mapping[str, Json], now: int, late_ms: int = 0
+    ) -> None:
+        """Write a live record with other fields; raises ``KeyError`` where there is none."""
         row = self._row(org, resource, record_id)
         if row.deleted:
             raise KeyError(record_id)
-        return row
+        own = {"id": row.id, "createdAt": row.fields.get("createdAt"), "updatedAt": stamped(now)}
+        self._put(resource, Row(row.id, row.fields | dict(fields) | own), now, late_ms)
+
+    def _put(self, resource: str, row: Row, now: int, late_ms: int = 0) -> None:
+        home = self._database.home(resource, row.id)
+        if home is None:
+            raise KeyError(row.id)
+        self._database.write(home, row, now, late_ms)
+
+    def _row(self, org: str, resource: str, record_id: str) -> Row:
+        self._database.settle(self.clock(), record_id)
+        return self._database.row(org, resource, record_id)

@@ -1,6 +1,7 @@
 """One listing's records, kept sorted by id and by ``updatedAt`` so that a page of many costs little."""
 
 import json
+import random
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -100,9 +101,15 @@ class Collection:
                 index.drop(_key(name, row))
         return row
 
-    def at(self, position: int) -> Row:
-        """The record at a position in the order of ids."""
-        return self.rows[self._indexes["id"].keys[position][-1]]
+    def sample(self, rng: random.Random, *, deleted: bool) -> str | None:
+        """The id of a random live record, or of a tombstone; None where there is none."""
+        keys = self._indexes["id"].keys
+        for _ in range(20):  # cheap, and mostly enough
+            record_id = rng.choice(keys)[-1]
+            if self.rows[record_id].deleted == deleted:
+                return record_id
+        rest = [key[-1] for key in keys if self.rows[key[-1]].deleted == deleted]
+        return rng.choice(rest) if rest else None
 
     def find(self, asked: Filter) -> Found:
         """The page asked for; ``total`` leaves tombstones out, whatever the filter says."""

@@ -47,6 +47,8 @@ def _tried(act: _Act, call: _Call) -> Answer:
         return act(call)
     except BadFilter as error:
         return failure(error.status, str(error))
+    except LookupError:  # gone between two looks
+        return _no_parent(call.parts["id"])
 
 
 def _unauthorized(account: Account, request: Request) -> Answer | None:

@@ -108,7 +108,7 @@ def _property(path: list[str], compare: _Compare, operand: Json, *, negative: bo
         return compare(value, _like_type(value, operand))
 
     if operand is None and compare is _same:  # as MongoDB's connector: a missing field is not null
-        return lambda record: _reach(record, path[:-1] or []).get(path[-1], "") is None
+        return lambda record: path[0] in record and _reach(record, path) is None
     if len(path) == 1 and path[0] in ("id", "updatedAt"):  # on the hot path, and always there as written
         return lambda record: compare(record.get(path[0]), operand)
     return test
