@@ -28,11 +28,11 @@ CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
 
 OWNERS = {  # the modules that may import a package; a name without a dot stands for its submodules too
     "apscheduler": {"daemon"},
-    "click": {"cli", "__main__"},
+    "click": {"shell"},
     "httpcore": {"http", "sources", "sinks"},
     "httpx": {"http", "sources", "sinks"},
     "jmespath": {"route"},
-    "msgspec": {"diff", "envelope", "sources", "stores"},
+    "msgspec": {"diff", "envelope", "shell", "sources", "stores"},
     "pydantic": {"config", "problems", "settings", "sinks"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
