@@ -34,9 +34,7 @@ class Account:
     the stamp of now. A record that is not there raises ``KeyError``.
     """
 
-    def __init__(
-        self, clock: Clock = wall_ms, *, token: str = "t" * 64, organizations: int = 1, seed: int = 0
-    ) -> None:
+    def __init__(self, clock: Clock = wall_ms, *, token: str = "t" * 64, organizations: int = 1, seed: int = 0) -> None:
         self.clock = clock
         self.token = token
         self.lock = RLock()
@@ -105,9 +103,7 @@ class Account:
         """Write a realistic new record with ``fields`` over it; answers its id. A price needs its price list."""
         return self.insert(org, resource, example(resource) | dict(fields or {}), parent=parent, late_ms=late_ms)
 
-    def insert(
-        self, org: str, resource: str, fields: Mapping[str, Json], *, parent: str = "", late_ms: int = 0
-    ) -> str:
+    def insert(self, org: str, resource: str, fields: Mapping[str, Json], *, parent: str = "", late_ms: int = 0) -> str:
         """Write a new record of just these fields and those that the API adds itself; answers its id."""
         with self.lock:
             return self._insert(self._database.collection(org, resource, parent), fields, self.clock(), late_ms)
@@ -122,9 +118,7 @@ class Account:
             home = self._database.collection(org, resource, parent)
             return [self._insert(home, model | dict(fields), now) for fields in rows]
 
-    def update(
-        self, org: str, resource: str, record_id: str, fields: Mapping[str, Json], *, late_ms: int = 0
-    ) -> None:
+    def update(self, org: str, resource: str, record_id: str, fields: Mapping[str, Json], *, late_ms: int = 0) -> None:
         """Set these fields of a live record."""
         with self.lock:
             now = self.clock()

@@ -53,9 +53,7 @@ def _tried(act: _Act, call: _Call) -> Answer:
 
 def _unauthorized(account: Account, request: Request) -> Answer | None:
     params = dict(request.params)
-    token = (
-        params.get("access_token") or request.headers.get("x-access-token") or request.headers.get("authorization")
-    )
+    token = params.get("access_token") or request.headers.get("x-access-token") or request.headers.get("authorization")
     if not token:
         return failure(401, "Authorization Required", "AUTHORIZATION_REQUIRED")
     if token != account.token:
