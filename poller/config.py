@@ -90,8 +90,7 @@ class SourceTable(Strict):
     sweep_every: Interval = 6 * 3600.0
     overlap: Duration = 300.0
     organizations: (
-        Annotated[tuple[Annotated[str, AfterValidator(_organization)], ...], Field(strict=False, min_length=1)]
-        | None
+        Annotated[tuple[Annotated[str, AfterValidator(_organization)], ...], Field(strict=False, min_length=1)] | None
     ) = None
     organizations_every: Interval = 900.0
     first_sync: Literal["silent", "emit"] = "silent"
@@ -195,9 +194,7 @@ def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
     if environ.get(TOKEN_VARIABLE, "").strip():
         return None
     places = " or ".join(str(place) for place in _PLACES)
-    raise ConfigError(
-        "", [f"no configuration: set {TOKEN_VARIABLE}, or write {places}, or name a file with --config"]
-    )
+    raise ConfigError("", [f"no configuration: set {TOKEN_VARIABLE}, or write {places}, or name a file with --config"])
 
 
 def load(path: Path | None) -> Config:

@@ -19,6 +19,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor as JobPool
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from poller import __version__
+from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.deliver import Drain, drain
 from poller.model import Plan, Stream
@@ -27,6 +28,7 @@ from poller.running import Tools
 from poller.schedule import CEILING_S, after_poll, first_poll_ms
 from poller.sinks import Sink
 from poller.sources import Source, SourceError
+from poller.sources.spaceinvoices import SpaceInvoices
 from poller.stores import Decision, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
 
@@ -234,3 +236,34 @@ def leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def source(config: Config, stop: threading.Event | None = None) -> SpaceInvoices:
+    """The API as the configuration names it; raises ``SettingError`` where the token cannot be read."""
+    table = config.source
+    return SpaceInvoices(
+        table.token.reveal(),
+        base_url=table.base_url,
+        rate=table.rate,
+        organizations=table.organizations,
+        stop=stop,
+    )
+
+
+def service(config: Config, *, accept_loss: bool = False, state: Path | None = None, deliver: bool = True) -> Service:
+    """Put together what the configuration asks for.
+
+    ``state`` is another database than its own; without ``deliver`` there are no sinks. Raises
+    ``SettingError`` and ``OpeningError``.
+    """
+    stop = threading.Event()
+    api = source(config, stop)
+    sinks = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
+    store = SqliteStore(state or config.state.path, api.name, accept_loss=accept_loss)
+    return Service(config.plan(), api, store, sinks, stop)
+
+
+def run(config: Config, service: Service) -> None:
+    """Run the daemon until a signal."""
+    look_up_every_s = config.source.organizations_every
+    Daemon(service, config.state.path, rate=config.source.rate, look_up_every_s=look_up_every_s).run()

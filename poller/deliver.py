@@ -25,6 +25,7 @@ WINDOW = 256
 IDLE_S = 30.0
 STORE_RETRY_S = 1.0
 STEP_BACK_MS = 500
+SHORTEST_WAIT_S = 1.0  # whatever the receiver says
 
 Answered = tuple[Delivery, Outcome]
 
@@ -111,9 +112,7 @@ class Drain:
         self._tell(answered, settlements, standing)
         self._standing = standing
 
-    def _tell(
-        self, answered: Sequence[Answered], settlements: Sequence[Settlement], standing: SinkStanding
-    ) -> None:
+    def _tell(self, answered: Sequence[Answered], settlements: Sequence[Settlement], standing: SinkStanding) -> None:
         if standing.failures and standing != self._standing:
             wait_s = (standing.wait_until_ms - self.now_ms()) / 1000
             log.warning("sink.waits", sink=self.name, reason=standing.error, wait_s=round(wait_s, 1))
@@ -154,13 +153,11 @@ def _standing(outcomes: Sequence[Outcome], before: SinkStanding, now_ms: int, ch
         return SinkStanding()
     failures = before.failures if before.wait_until_ms > now_ms else before.failures + 1
     asked_s = [trouble.after_s for trouble in troubles if trouble.after_s is not None]
-    wait_s = max(asked_s, default=retry.sink_wait_s(failures, chance))
+    wait_s = max(SHORTEST_WAIT_S, max(asked_s, default=retry.sink_wait_s(failures, chance)))
     return SinkStanding(failures, max(before.wait_until_ms, now_ms + int(wait_s * 1000)), troubles[0].reason)
 
 
-def _settlement(
-    delivery: Delivery, outcome: Outcome, sink: SinkStanding, now_ms: int, chance: float
-) -> Settlement:
+def _settlement(delivery: Delivery, outcome: Outcome, sink: SinkStanding, now_ms: int, chance: float) -> Settlement:
     if isinstance(outcome, Delivered):
         return Settlement(delivery.sequence, "delivered", delivery.attempts + 1, now_ms)
     if isinstance(outcome, Later):

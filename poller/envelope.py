@@ -50,9 +50,7 @@ def partition_key(stream: Stream, record_id: str) -> str:
     return f"{stream.org}/{stream.resource}/{record_id}"
 
 
-def seal(
-    source: str, stream: Stream, name: str, change: Change, *, ordinal: int, sequence: int, now_ms: int
-) -> Event:
+def seal(source: str, stream: Stream, name: str, change: Change, *, ordinal: int, sequence: int, now_ms: int) -> Event:
     """Make the event of trigger ``name`` whose bytes are stored and sent, the same at every attempt.
 
     The record is spliced in as the API wrote it, so that 10.10 stays 10.10.

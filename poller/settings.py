@@ -101,17 +101,13 @@ class Secret(Strict):
     @classmethod
     def _never_inline(cls, value: object) -> object:
         if isinstance(value, str):
-            raise ValueError(
-                'should not be written here; say where it is kept: { env = "NAME" } or { file = "/path" }'
-            )
+            raise ValueError('should not be written here; say where it is kept: { env = "NAME" } or { file = "/path" }')
         return value
 
     @model_validator(mode="after")
     def _one_place(self) -> "Secret":
         if sum(place is not None for place in (self.env, self.file, self.credential)) != 1:
-            raise ValueError(
-                'should name one place: { env = "NAME" }, { file = "/path" } or { credential = "name" }'
-            )
+            raise ValueError('should name one place: { env = "NAME" }, { file = "/path" } or { credential = "name" }')
         if self.credential is not None and (not self.credential or "/" in self.credential):
             raise ValueError("credential should be a name, not a path")
         return self

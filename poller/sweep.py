@@ -71,9 +71,7 @@ def _commit(poll: Poll, at: Sweeping, findings: list[Finding], quarantined: Sequ
     return at
 
 
-def _hydrated(
-    poll: Poll, page: Page, marks: dict[str, Mark], parent: str
-) -> tuple[list[Finding], list[Quarantined]]:
+def _hydrated(poll: Poll, page: Page, marks: dict[str, Mark], parent: str) -> tuple[list[Finding], list[Quarantined]]:
     """Ask for the records whose stamps are not those remembered, and compare them whole."""
     findings: list[Finding] = []
     quarantined: list[Quarantined] = []
@@ -148,9 +146,7 @@ def _confirm(poll: Poll) -> None:
     """Ask for each missing record by id. Gone is what neither that nor the count still shows."""
     gone = bool(poll.progress.missing) and disagreement(poll) <= 0
     if poll.progress.missing and not gone:
-        log.warning(
-            "deletions.unconfirmed", stream=poll.stream.name, reason="the API still counts the missing records"
-        )
+        log.warning("deletions.unconfirmed", stream=poll.stream.name, reason="the API still counts the missing records")
     after = ""
     while marks := poll.tools.store.missing(poll.stream, after, FETCH_RECORDS):
         after = marks[-1].id

@@ -29,9 +29,7 @@ def _endpoint(url: str) -> str:
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("should have ASCII characters only, and no blanks; percent-encode the others")
     if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "should have no user and password; receivers know the poller by its signature: set secret"
-        )
+        raise ValueError("should have no user and password; receivers know the poller by its signature: set secret")
     if parts.fragment:
         raise ValueError("should have no fragment: what follows # is never sent")
     return url

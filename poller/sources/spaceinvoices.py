@@ -16,7 +16,7 @@ import msgspec
 
 from poller import retry
 from poller.http import Client, HttpError, Malformed, Response, TooLarge
-from poller.model import Organization, Page, Quarantined, Resource, Stream
+from poller.model import Kind, Organization, Page, Quarantined, Resource, Stream
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
 from poller.sources.keyset import PAGE_RECORDS, ById, Changes
 from poller.sources.rate import LONGEST_HOLD_S, Bucket
@@ -53,6 +53,16 @@ _ROWS = (
 
 RESOURCES: Mapping[str, Resource] = {row.name: row for row in _ROWS}
 """All that can be followed. A new resource is a new row."""
+
+_CONNECTOR_NAMES = {Kind.CREATED: "New {}", Kind.UPDATED: "{} Updated", Kind.DELETED: "{} Deleted"}
+
+
+def connector_name(row: Resource, kind: Kind) -> str:
+    """What connector platforms call a trigger: "New Client", and, as they have it, "Recurrence Update"."""
+    if (row.name, kind) == ("recurrences", Kind.UPDATED):
+        return "Recurrence Update"
+    return _CONNECTOR_NAMES[kind].format(row.title)
+
 
 PARENT_PATHS = {"price_lists": "PriceLists"}
 """Where the records of a parent resource have listings of their own."""
@@ -130,9 +140,7 @@ class SpaceInvoices:
         query = {"where": {"id": {"inq": list(ids)}}, "order": ["id ASC"], "limit": PAGE_RECORDS, "deleted": True}
         answer = self._get(self._path(stream, parent), parent=parent, filter=query)
         records, quarantined = pages.read(answer.body, bodies=True)
-        if len({record.id for record in records}) < len(records) or not {record.id for record in records} <= set(
-            ids
-        ):
+        if len({record.id for record in records}) < len(records) or not {record.id for record in records} <= set(ids):
             raise Incomplete("asked for records by id, the API answered with others")
         return Page(tuple(records), tuple(quarantined), _began_ms(answer))
 
@@ -153,9 +161,7 @@ class SpaceInvoices:
         """The answer, if it is a 200, after as many tries as it takes; raises ``SourceError``."""
         url = f"{self._base_url}/{path}"
         if query:
-            url += "?" + "&".join(
-                f"{key}={quote(msgspec.json.encode(value), safe='')}" for key, value in query.items()
-            )
+            url += "?" + "&".join(f"{key}={quote(msgspec.json.encode(value), safe='')}" for key, value in query.items())
         for failures in range(1, TRIES + 1):
             self._bucket.take()
             trouble, wait_s = self._try(url, parent)

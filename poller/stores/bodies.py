@@ -25,17 +25,13 @@ class Codec:
         row = self._database.execute("SELECT id FROM dictionary WHERE resource = ?", [resource]).fetchone()
         if row is None:
             text = b"".join(sample)[:_DICTIONARY_BYTES]
-            cursor = self._database.execute(
-                "INSERT INTO dictionary (resource, bytes) VALUES (?, ?)", [resource, text]
-            )
+            cursor = self._database.execute("INSERT INTO dictionary (resource, bytes) VALUES (?, ?)", [resource, text])
             return int(cursor.lastrowid or 0)
         return int(row[0])
 
     def pack(self, body: bytes, dictionary: int) -> bytes:
         """The bytes to store."""
-        packer = zlib.compressobj(
-            1, zlib.DEFLATED, _WINDOW_BITS, 8, zlib.Z_DEFAULT_STRATEGY, self._text(dictionary)
-        )
+        packer = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, 8, zlib.Z_DEFAULT_STRATEGY, self._text(dictionary))
         return packer.compress(body) + packer.flush()
 
     def unpack(self, packed: bytes, dictionary: int) -> bytes:

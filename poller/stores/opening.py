@@ -119,9 +119,7 @@ def open_locked(path: Path, *, accept_loss: bool = False) -> tuple[sqlite3.Conne
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = Lock(path)
     except OSError as error:
-        raise OpeningError(
-            f"{path.parent} cannot be used for the state: {error.strerror}; see [state] path"
-        ) from error
+        raise OpeningError(f"{path.parent} cannot be used for the state: {error.strerror}; see [state] path") from error
     try:
         return _open(path, lock, accept_loss=accept_loss), lock
     except BaseException:

@@ -19,9 +19,7 @@ DUE = """
 """Pending deliveries of a sink that are due and the first of their lane."""
 
 
-def announce(
-    connection: Connection, source: str, stream: Stream, outgoing: Sequence[Outgoing], now_ms: int
-) -> None:
+def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequence[Outgoing], now_ms: int) -> None:
     """Give each change its sequence and its id, and enter the event and its deliveries."""
     if not outgoing:
         return

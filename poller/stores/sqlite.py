@@ -59,8 +59,7 @@ class SqliteStore:
         """See ``Store.streams``."""
         with self._reading():
             return [
-                rows.standing(row)
-                for row in self._all(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
+                rows.standing(row) for row in self._all(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
             ]
 
     def schedule(self, standing: Standing) -> None:
@@ -120,9 +119,7 @@ class SqliteStore:
         sql = "SELECT id, dictionary, bytes FROM body WHERE id IN (SELECT value FROM json_each(?))"
         with self._reading():
             found = self._all(sql, msgspec.json.encode(list(by_number)).decode())
-            return {
-                by_number[number]: self._codec.unpack(packed, dictionary) for number, dictionary, packed in found
-            }
+            return {by_number[number]: self._codec.unpack(packed, dictionary) for number, dictionary, packed in found}
 
     def commit(self, stream: Stream, step: Step, now_ms: int) -> int:
         """See ``Store.commit``."""

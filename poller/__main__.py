@@ -1,0 +1,5 @@
+"""``python -m poller`` is ``poller``."""
+
+from poller.cli import main
+
+main()

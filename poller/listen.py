@@ -1,0 +1,69 @@
+"""A receiver to try things with: verifies each delivery, and prints it."""
+
+import hmac
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import click
+
+from poller import envelope
+
+TOLERANCE_S = 300
+"""How old a signature may be: what Standard Webhooks recommends."""
+
+_LARGEST = 32 << 20
+
+
+def server(port: int, secret: str | None, show: Callable[[str], None]) -> ThreadingHTTPServer:
+    """A server on loopback that answers 204 to what is signed by ``secret``, 401 to what is not."""
+    key = envelope.signing_key(secret) if secret else None
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            size = self.headers.get("content-length", "")
+            if not size.isdigit() or int(size) > _LARGEST:
+                self._answer(413)
+                return
+            body = self.rfile.read(int(size))
+            refused = trouble(dict(self.headers.items()), body, key, time.time())
+            show(f"REFUSED: {refused}" if refused else body.decode(errors="replace"))
+            self._answer(401 if refused else 204)
+
+        def _answer(self, status: int) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Print events only."""
+
+    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+
+
+def trouble(headers: dict[str, str], body: bytes, key: bytes | None, now_s: float) -> str:
+    """Why a delivery is not to be trusted; empty if it is, or if there is no key to tell by."""
+    given = {name.lower(): value for name, value in headers.items()}
+    if key is None:
+        return ""
+    try:
+        sent_s = int(given["webhook-timestamp"])
+        signatures = given["webhook-signature"].split()
+        expected = envelope.sign(key, given["webhook-id"], sent_s, body)
+    except (KeyError, ValueError):
+        return "it is not signed"
+    if abs(now_s - sent_s) > TOLERANCE_S:
+        return "its signature is too old"
+    if not any(hmac.compare_digest(expected, signature) for signature in signatures):
+        return "its signature is not of this secret"
+    return ""
+
+
+def listen(port: int, secret: str | None) -> None:
+    """Receive until interrupted."""
+    with server(port, secret, click.echo) as receiver:
+        verified = "verified" if secret else "not verified: no --secret"
+        click.echo(f"Listening on http://127.0.0.1:{receiver.server_port}/ (signatures are {verified})", err=True)
+        receiver.serve_forever()

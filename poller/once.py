@@ -1,0 +1,76 @@
+"""One round of everything: poll every stream now, deliver what is due. For cron, for tests, for a look."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from poller import daemon
+from poller.config import Config
+from poller.deliver import drain
+from poller.stores import Standing, reading
+
+
+class Round(NamedTuple):
+    """How a round went: streams polled, those with trouble, deliveries that are still to be made."""
+
+    polled: int
+    failed: tuple[Standing, ...]
+    pending: int
+
+    @property
+    def well(self) -> bool:
+        """Whether all of it succeeded."""
+        return not self.failed and not self.pending
+
+
+def once(config: Config, *, full: bool, accept_loss: bool) -> Round:
+    """Poll and deliver; raises ``SourceError`` where not even the organizations could be seen."""
+    service = daemon.service(config, accept_loss=accept_loss)
+    try:
+        standings = _poll(service, full=full)
+        _deliver(service)
+    finally:
+        service.stop.set()
+        service.close()
+    with reading.reading(config.state.path) as database:
+        backlogs = [row for row in reading.backlogs(database) if row.sink in config.sinks]
+    failed = tuple(standing for standing in standings if standing.error)
+    return Round(len(standings), failed, sum(row.pending for row in backlogs))
+
+
+def dry_run(config: Config, *, full: bool, show: Callable[[reading.Stored], None]) -> Round:
+    """Poll into a copy of the state and show the events that it would make; nothing is delivered or kept."""
+    with tempfile.TemporaryDirectory(prefix="poller-dry-run-") as folder:
+        copy = Path(folder) / "poller.db"
+        before = 0
+        if config.state.path.exists():
+            with reading.reading(config.state.path) as database:
+                reading.copy(database, copy)
+                before = max((event.sequence for event in reading.last(database, "*", 1)), default=0)
+        service = daemon.service(config, state=copy, deliver=False)
+        try:
+            standings = _poll(service, full=full)
+        finally:
+            service.stop.set()
+            service.close()
+        with reading.reading(copy) as database:
+            while events := reading.after(database, "*", before):
+                before = events[-1].sequence
+                for event in events:
+                    show(event)
+    return Round(len(standings), tuple(standing for standing in standings if standing.error), 0)
+
+
+def _poll(service: daemon.Service, *, full: bool) -> Sequence[Standing]:
+    orgs = {organization.id for organization in service.source.organizations()}
+    service.suspend_unseen(orgs)
+    with ThreadPoolExecutor(daemon.POLL_THREADS) as pool:
+        return list(pool.map(lambda stream: service.poll(stream, full=full), service.streams(orgs)))
+
+
+def _deliver(service: daemon.Service) -> None:
+    if service.drains:
+        with ThreadPoolExecutor(len(service.drains)) as pool:
+            list(pool.map(lambda queue: drain(queue, service.stop, until_empty=True), service.drains))

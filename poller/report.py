@@ -1,0 +1,107 @@
+"""What commands print: tables for people, JSON for programs."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlite_utils import Database
+from tabulate import tabulate
+
+from poller.model import format_time
+from poller.stores import Standing, reading
+
+
+def status(database: Database, running: int | None) -> dict[str, Any]:
+    """All that ``poller status`` shows, as plain values; ``running`` is the daemon's process, if there is one."""
+    return {
+        "running": running,
+        "streams": [_stream(standing) for standing in reading.streams(database)],
+        "sinks": [backlog._asdict() for backlog in reading.backlogs(database)],
+        "parked": reading.parked(database),
+        "quarantined": reading.quarantined(database),
+    }
+
+
+def _stream(standing: Standing) -> dict[str, Any]:
+    progress = standing.progress
+    return {
+        "stream": standing.stream.name,
+        "state": _state(standing),
+        "records": progress.live,
+        "missing": progress.missing,
+        "polled": _time(standing.polled_ms),
+        "next_poll": _time(standing.next_poll_ms or None),
+        "watermark": _time(max(progress.watermarks.values(), default=None)),
+        "next_sweep": _time(progress.next_sweep_ms or None),
+        "held_since": _time(progress.held_ms),
+        "failures": standing.failures,
+        "error": standing.error,
+    }
+
+
+def _state(standing: Standing) -> str:
+    if standing.suspended:
+        return "suspended"
+    if standing.progress.held_ms is not None:
+        return "held"
+    if standing.failures:
+        return "failing"
+    return "following" if standing.progress.baselined_ms is not None else "baseline"
+
+
+def _time(time_ms: int | None) -> str | None:
+    return None if time_ms is None else format_time(time_ms)
+
+
+def status_text(found: dict[str, Any]) -> str:
+    """The status for people: what needs a person first."""
+    running = found["running"]
+    parts = [f"poller is running (process {running})" if running else "poller is not running"]
+    parts += _held(found["streams"])
+    parts.append(_table(found["streams"], ("stream", "state", "records", "polled", "next_poll", "watermark", "error")))
+    sinks = [
+        row | {"oldest": _age(row["oldest_ms"]), "delivered_at": _time(row["delivered_ms"])} for row in found["sinks"]
+    ]
+    parts.append(_table(sinks, ("sink", "pending", "parked", "delivered", "oldest", "delivered_at", "error")))
+    if found["parked"]:
+        parts.append("Parked deliveries (poller retry sends them again):")
+        parts.append(_table(found["parked"], ("sink", "id", "trigger", "attempts", "error")))
+    if found["quarantined"]:
+        parts.append("Quarantined records (not followed until the API shows them whole):")
+        parts.append(_table(found["quarantined"], ("stream", "record", "reason")))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _held(streams: Iterable[dict[str, Any]]) -> list[str]:
+    return [
+        f"HELD: {row['missing']} of {row['missing'] + row['records']} records of {row['stream']} are gone from the "
+        f"listing since {row['held_since']}.\n"
+        f"  They were deleted?   poller approve {row['stream']}\n"
+        f"  The API is wrong?    poller reject {row['stream']}\n"
+        "  If they come back, they are let go by themselves."
+        for row in streams
+        if row["held_since"]
+    ]
+
+
+def _age(time_ms: int | None) -> str:
+    return "" if time_ms is None else f"{max(0, int(time.time() - time_ms / 1000))} s"
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    if not rows:
+        return ""
+    return tabulate([[row[column] for column in columns] for row in rows], columns, "simple", disable_numparse=True)
+
+
+def event_line(stored: reading.Stored) -> str:
+    """One event on one line for people: when, what, which record, what changed."""
+    event = msgspec.json.decode(stored.body)
+    changed = ", ".join(event["data"].get("changed", ()))
+    return f"{event['recordedtime']}  {stored.trigger:<20}  {event['subject']:<40}  {changed}".rstrip()
+
+
+def triggers(rows: Sequence[tuple[str, str]]) -> str:
+    """The triggers with the names that connector platforms give them."""
+    return tabulate(rows, ("trigger", "known elsewhere as"), "simple")
