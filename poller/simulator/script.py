@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 from poller.simulator.http import Answer, Answerer, Request
 
@@ -23,9 +24,11 @@ class Script:
 
     A ``path`` is a regular expression searched for in the request's path, upper and lower case alike.
     The first rule that is due wins. Requests are counted from the moment the rule was added.
+    Every method may be called from any thread.
     """
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._rules: list[_Rule] = []
 
     def at(self, nth: int, fault: Fault, path: str = "") -> None:
@@ -42,19 +45,23 @@ class Script:
 
     def clear(self) -> None:
         """Nothing goes wrong any more."""
-        self._rules.clear()
+        with self._lock:
+            self._rules.clear()
 
     def due(self, request: Request) -> Fault | None:
         """Count the request, and answer the fault it gets."""
         chosen: Fault | None = None
-        for rule in [rule for rule in self._rules if rule.path.search(request.path)]:
-            if rule.skip > 0:
-                rule.skip -= 1
-            elif chosen is None and rule.left > 0:
-                rule.left -= 1
-                chosen = rule.fault
-        self._rules = [rule for rule in self._rules if rule.left > 0]
+        with self._lock:
+            for rule in [rule for rule in self._rules if rule.path.search(request.path)]:
+                if rule.skip > 0:
+                    rule.skip -= 1
+                elif chosen is None:
+                    rule.left -= 1
+                    chosen = rule.fault
+            self._rules = [rule for rule in self._rules if rule.left > 0]
         return chosen
 
     def _add(self, fault: Fault, path: str, skip: int, left: float) -> None:
-        self._rules.append(_Rule(fault, re.compile(path, re.IGNORECASE), skip, left))
+        rule = _Rule(fault, re.compile(path, re.IGNORECASE), skip, left)
+        with self._lock:
+            self._rules.append(rule)

@@ -18,6 +18,8 @@ from poller.simulator.resources import Json
 from poller.simulator.script import Script
 
 LOOPBACK = "127.0.0.1"
+MOST_SEEN = 100_000
+"""The log keeps so many of the last requests."""
 
 
 class Seen(NamedTuple):
@@ -92,7 +94,8 @@ class Simulator:
         """Log the request, and make the answer that is due, spoiled by whatever fault is scripted."""
         with self._lock:
             self.requests.append(Seen(request.method, request.path, request.filter, request.where))
-            fault = self.faults.due(request)
+            del self.requests[:-MOST_SEEN]
+        fault = self.faults.due(request)
         if self.on_request is not None:
             self.on_request(request)
         return fault(request, self._proper) if fault is not None else self._proper(request)

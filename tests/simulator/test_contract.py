@@ -227,6 +227,19 @@ def test_payments_of_a_document(world):
     assert world.http.get(f"/Documents/{document}/payments/count").json() == {"count": 1}
 
 
+def test_new_records_below_others(world):
+    """A price is written below its price list, a payment below its document: each knows where it belongs."""
+    org = world.add_organization()
+    parent, document = world.create(org, "price_lists"), world.create(org, "documents")
+    price = world.http.post(f"/PriceLists/{parent}/prices", json={"amount": 1.5, "organizationId": org}).json()
+    assert (price["priceListId"], price["organizationId"]) == (parent, org)
+    fields = {"amount": 2.5, "type": "bank", "date": STAMP, "organizationId": org}
+    payment = world.http.post(f"/Documents/{document}/payments", json=fields).json()
+    assert payment["documentId"] == document
+    assert set(world.live(org, "prices")) == {price["id"]}
+    assert set(world.live(org, "payments")) == {payment["id"]}
+
+
 def test_organizations_are_kept_apart(world):
     """An organization shows its own records only."""
     one, two = world.add_organization(), world.add_organization()
