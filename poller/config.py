@@ -189,12 +189,19 @@ def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
     if named is not None:
         return named
     for place in _PLACES:
-        if place.exists():
+        if _is_there(place):
             return place
     if environ.get(TOKEN_VARIABLE, "").strip():
         return None
     places = " or ".join(str(place) for place in _PLACES)
     raise ConfigError("", [f"no configuration: set {TOKEN_VARIABLE}, or write {places}, or name a file with --config"])
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # in a folder that is closed to us: reading it will say so
+        return True
 
 
 def load(path: Path | None) -> Config:
@@ -214,7 +221,7 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError(str(path), [f"cannot be read: {error.strerror or error}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError(str(path), [f"is not UTF-8: byte {error.start} is not"]) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number or a nesting beyond all measure
         line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
         what = str(error).replace("at end of document", f"at line {line}, column {column}, the end of the file")
         raise ConfigError(str(path), [f"is not TOML: {what}"]) from error

@@ -99,12 +99,7 @@ def test_without_a_file_everything_is_at_its_default():
 
 def test_an_empty_file_is_all_defaults(read):
     """So is one of empty tables, and one with a byte order mark."""
-    assert (
-        read("").plan()
-        == read("[sinks]\n[resources]").plan()
-        == read("\ufeff[source]").plan()
-        == load(None).plan()
-    )
+    assert read("").plan() == read("[sinks]\n[resources]").plan() == read("\ufeff[source]").plan() == load(None).plan()
 
 
 def test_naming_a_resource_switches_no_other_off(read):
@@ -200,6 +195,8 @@ REFUSED = [
     ('[state]\npath = ""', "state.path: should be the path of a file"),
     ("[state]\npath = 3", "state.path: should be a path in quotes"),
     ("[source]\nevery 3", "is not TOML: Expected '=' after a key in a key/value pair (at line 2, column 7)"),
+    ("x = " + "9" * 5000, "is not TOML: "),
+    ("x = " + "[" * 5000, "is not TOML: "),
     ("x = [", "is not TOML: Invalid value (at line 1, column 6, the end of the file)"),
 ]
 
