@@ -159,8 +159,8 @@ _WELL = {True: "ok", False: "FAILED", None: "unknown"}
 def status(*, as_json: bool) -> None:
     """Show streams, held deletions, sinks and what waits for them."""
     path = _config().state.path
-    with reading.reading(path) as database:
-        found = report.status(database, _running(path))
+    with reading.View(path) as view:
+        found = report.status(view, _running(path))
     click.echo(msgspec.json.encode(found) if as_json else report.status_text(found))
 
 
@@ -179,13 +179,13 @@ def _running(path: Path) -> int | None:
 @_told
 def events(trigger: str, limit: int, *, follow: bool, as_json: bool) -> None:
     """Show events, delivered or not, such as TRIGGER client.* or document.created."""
-    with reading.reading(_config().state.path) as database:
-        found = reading.last(database, trigger, limit)
+    with reading.View(_config().state.path) as view:
+        found = view.last(trigger, limit)
         _show(found, as_json=as_json)
         sequence = max((event.sequence for event in found), default=0)
         while follow:
             time.sleep(0.5)
-            found = reading.after(database, trigger, sequence)
+            found = view.after(trigger, sequence)
             _show(found, as_json=as_json)
             sequence = max((event.sequence for event in found), default=sequence)
 

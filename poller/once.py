@@ -34,8 +34,8 @@ def once(config: Config, *, full: bool, accept_loss: bool) -> Round:
     finally:
         service.stop.set()
         service.close()
-    with reading.reading(config.state.path) as database:
-        backlogs = [row for row in reading.backlogs(database) if row.sink in config.sinks]
+    with reading.View(config.state.path) as view:
+        backlogs = [row for row in view.backlogs() if row.sink in config.sinks]
     failed = tuple(standing for standing in standings if standing.error)
     return Round(len(standings), failed, sum(row.pending for row in backlogs))
 
@@ -46,17 +46,17 @@ def dry_run(config: Config, *, full: bool, show: Callable[[reading.Stored], None
         copy = Path(folder) / "poller.db"
         before = 0
         if config.state.path.exists():
-            with reading.reading(config.state.path) as database:
-                reading.copy(database, copy)
-                before = max((event.sequence for event in reading.last(database, "*", 1)), default=0)
+            with reading.View(config.state.path) as view:
+                view.copy(copy)
+                before = max((event.sequence for event in view.last("*", 1)), default=0)
         service = daemon.service(config, state=copy, deliver=False)
         try:
             standings = _poll(service, full=full)
         finally:
             service.stop.set()
             service.close()
-        with reading.reading(copy) as database:
-            while events := reading.after(database, "*", before):
+        with reading.View(copy) as view:
+            while events := view.after("*", before):
                 before = events[-1].sequence
                 for event in events:
                     show(event)

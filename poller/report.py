@@ -5,21 +5,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlite_utils import Database
 from tabulate import tabulate
 
 from poller.model import format_time
 from poller.stores import Standing, reading
 
 
-def status(database: Database, running: int | None) -> dict[str, Any]:
+def status(view: reading.View, running: int | None) -> dict[str, Any]:
     """All that ``poller status`` shows, as plain values; ``running`` is the daemon's process, if there is one."""
     return {
         "running": running,
-        "streams": [_stream(standing) for standing in reading.streams(database)],
-        "sinks": [backlog._asdict() for backlog in reading.backlogs(database)],
-        "parked": reading.parked(database),
-        "quarantined": reading.quarantined(database),
+        "streams": [_stream(standing) for standing in view.streams()],
+        "sinks": [backlog._asdict() for backlog in view.backlogs()],
+        "parked": view.parked(),
+        "quarantined": view.quarantined(),
     }
 
 

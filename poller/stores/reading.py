@@ -1,15 +1,15 @@
 """What a command reads of the state while a poller runs, or does not: a connection that cannot write."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 from sqlite_utils import Database
 
 from poller.stores import Standing, rows
-from poller.stores.opening import LostError, OpeningError
+from poller.stores.opening import ForeignError, LostError, OpeningError
 from poller.stores.schema import APPLICATION_ID
 
 
@@ -37,91 +37,92 @@ class Stored(NamedTuple):
     body: bytes
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[Database]:
-    """Open the state to read it; raises ``OpeningError`` where there is none or it is not ours."""
-    if not path.exists():
-        raise OpeningError(f"there is no state at {path}: nothing has been polled yet, or [state] path is another")
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        connection.execute("PRAGMA busy_timeout = 5000")
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-    except sqlite3.Error as error:
-        raise LostError(f"{path} cannot be read: {error}") from error
-    if application != APPLICATION_ID:
-        raise OpeningError(f"{path} is not a poller's state")
-    try:
-        yield Database(connection)
-    finally:
-        connection.close()
+class View:
+    """The state at ``path``, to be read; a context manager.
 
+    Raises ``OpeningError`` where there is none or it is not ours. Each call is short, so that it does not
+    keep a poller's log from being folded in.
+    """
 
-def streams(database: Database) -> list[Standing]:
-    """All streams ever followed."""
-    found = database.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
-    return [rows.standing(row) for row in found]
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise OpeningError(f"there is no state at {path}: nothing has been polled yet, or [state] path is another")
+        try:
+            self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            self._connection.execute("PRAGMA busy_timeout = 5000")
+            (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+        except sqlite3.Error as error:
+            raise LostError(f"{path} cannot be read: {error}") from error
+        if application != APPLICATION_ID:
+            self._connection.close()
+            raise ForeignError(f"{path} is not a poller's state")
+        self._database = Database(self._connection)
 
+    def __enter__(self) -> Self:
+        return self
 
-def quarantined(database: Database) -> list[dict[str, Any]]:
-    """Records that cannot be followed, with their reasons."""
-    return list(
-        database.query(
-            "SELECT org || '/' || resource AS stream, record, reason, seen_ms FROM quarantine "
-            "JOIN stream ON stream.id = quarantine.stream ORDER BY 1, 2"
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def streams(self) -> list[Standing]:
+        """All streams ever followed."""
+        found = self._database.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
+        return [rows.standing(row) for row in found]
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        """Records that cannot be followed, with their reasons."""
+        return list(
+            self._database.query(
+                "SELECT org || '/' || resource AS stream, record, reason, seen_ms FROM quarantine "
+                "JOIN stream ON stream.id = quarantine.stream ORDER BY 1, 2"
+            )
         )
-    )
 
-
-def backlogs(database: Database) -> list[Backlog]:
-    """Every sink that ever had a delivery."""
-    found = database.execute(
-        """WITH counted AS (
-             SELECT d.sink, sum(state = 'pending') AS pending, sum(state = 'parked') AS parked,
-               min(iif(state = 'pending', recorded_ms, NULL)) AS oldest_ms
-             FROM delivery d JOIN event USING (sequence) WHERE state IN ('pending', 'parked') GROUP BY d.sink),
-           names AS (SELECT sink AS name FROM counted UNION SELECT name FROM sink)
-           SELECT names.name, coalesce(pending, 0), coalesce(parked, 0), coalesce(delivered, 0), oldest_ms,
-             delivered_ms, coalesce(failures, 0), coalesce(wait_until_ms, 0), coalesce(error, '')
-           FROM names LEFT JOIN counted ON counted.sink = names.name LEFT JOIN sink ON sink.name = names.name
-           ORDER BY 1"""
-    )
-    return [Backlog(*row) for row in found]
-
-
-def parked(database: Database) -> list[dict[str, Any]]:
-    """Deliveries that were given up, newest first."""
-    return list(
-        database.query(
-            "SELECT sink, event.id, trigger, attempts, error, settled_ms FROM delivery "
-            "JOIN event USING (sequence) WHERE state = 'parked' ORDER BY sequence DESC LIMIT 1000"
+    def backlogs(self) -> list[Backlog]:
+        """Every sink that ever had a delivery."""
+        found = self._database.execute(
+            """WITH counted AS (
+                 SELECT d.sink, sum(state = 'pending') AS pending, sum(state = 'parked') AS parked,
+                   min(iif(state = 'pending', recorded_ms, NULL)) AS oldest_ms
+                 FROM delivery d JOIN event USING (sequence) WHERE state IN ('pending', 'parked') GROUP BY d.sink),
+               names AS (SELECT sink AS name FROM counted UNION SELECT name FROM sink)
+               SELECT names.name, coalesce(pending, 0), coalesce(parked, 0), coalesce(delivered, 0), oldest_ms,
+                 delivered_ms, coalesce(failures, 0), coalesce(wait_until_ms, 0), coalesce(error, '')
+               FROM names LEFT JOIN counted ON counted.sink = names.name LEFT JOIN sink ON sink.name = names.name
+               ORDER BY 1"""
         )
-    )
+        return [Backlog(*row) for row in found]
 
+    def parked(self) -> list[dict[str, Any]]:
+        """Deliveries that were given up, newest first, a thousand at most."""
+        return list(
+            self._database.query(
+                "SELECT sink, event.id, trigger, attempts, error, settled_ms FROM delivery "
+                "JOIN event USING (sequence) WHERE state = 'parked' ORDER BY sequence DESC LIMIT 1000"
+            )
+        )
 
-def last(database: Database, trigger: str, limit: int) -> list[Stored]:
-    """The newest events whose trigger matches a pattern such as ``client.*``, oldest of them first."""
-    found = database.execute(
-        "SELECT sequence, id, trigger, recorded_ms, body FROM event WHERE trigger GLOB ? "
-        "ORDER BY sequence DESC LIMIT ?",
-        [trigger, limit],
-    )
-    return [Stored(*row) for row in found][::-1]
+    def last(self, trigger: str, limit: int) -> list[Stored]:
+        """The newest events whose trigger matches a pattern such as ``client.*``, oldest of them first."""
+        found = self._database.execute(
+            "SELECT sequence, id, trigger, recorded_ms, body FROM event WHERE trigger GLOB ? "
+            "ORDER BY sequence DESC LIMIT ?",
+            [trigger, limit],
+        )
+        return [Stored(*row) for row in found][::-1]
 
+    def after(self, trigger: str, sequence: int) -> list[Stored]:
+        """Events of a higher sequence, oldest first, a thousand at most."""
+        found = self._database.execute(
+            "SELECT sequence, id, trigger, recorded_ms, body FROM event WHERE sequence > ? AND trigger GLOB ? "
+            "ORDER BY sequence LIMIT 1000",
+            [sequence, trigger],
+        )
+        return [Stored(*row) for row in found]
 
-def after(database: Database, trigger: str, sequence: int) -> list[Stored]:
-    """Events of a higher sequence, oldest first, a thousand at most."""
-    found = database.execute(
-        "SELECT sequence, id, trigger, recorded_ms, body FROM event WHERE sequence > ? AND trigger GLOB ? "
-        "ORDER BY sequence LIMIT 1000",
-        [sequence, trigger],
-    )
-    return [Stored(*row) for row in found]
-
-
-def copy(database: Database, target: Path) -> None:
-    """A consistent copy of the whole state."""
-    connection = sqlite3.connect(target)
-    try:
-        database.conn.backup(connection)
-    finally:
-        connection.close()
+    def copy(self, target: Path) -> None:
+        """Make a consistent copy of the whole state."""
+        with closing(sqlite3.connect(target)) as connection:
+            self._connection.backup(connection)
