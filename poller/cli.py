@@ -66,7 +66,15 @@ def _config(*, secrets: bool = False) -> Config:
     return config
 
 
+class _AsWritten(click.Group):
+    """Lists the commands in the order of their use, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        return list(self.commands)
+
+
 @click.group(
+    cls=_AsWritten,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""Exit codes: 0 well; 1 something failed; 2 wrong usage; 70 the state is lost or damaged;
     74 it cannot be written; 75 another poller holds it; 78 the configuration is wrong.""",
@@ -82,7 +90,7 @@ def _config(*, secrets: bool = False) -> Config:
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 def main(config: Path | None, log_level: str) -> None:  # noqa: ARG001 - commands read it from the context
-    r"""Follow the Space Invoices API, and tell every change as an event.
+    """Follow the Space Invoices API, and tell every change as an event.
 
     \b
     First:      poller demo     see it work, without an account
@@ -113,7 +121,7 @@ def run(*, accept_state_loss: bool) -> None:
 @click.option("--accept-state-loss", is_flag=True, help="Begin anew where the state is missing or damaged.")
 @_told
 def once(*, sweep: bool, dry: bool, accept_state_loss: bool) -> None:
-    """Poll every stream now, deliver what is due, and end.
+    """Poll everything now, deliver what is due, end.
 
     Exits 0 only when all of it succeeded: every stream polled, nothing left to deliver.
     """
@@ -135,7 +143,9 @@ def _summary(went: Round) -> str:
 @main.command()
 @_told
 def check() -> None:
-    """See whether all is right for a start: configuration, token, organizations, filters.
+    """See whether all is right for a start.
+
+    Looks at configuration, token and organizations.
 
     On each resource it tries whether the API really honours the filters that changes are found by.
     """
@@ -157,7 +167,7 @@ _WELL = {True: "ok", False: "FAILED", None: "unknown"}
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @_told
 def status(*, as_json: bool) -> None:
-    """Show streams, held deletions, sinks and what waits for them."""
+    """Show streams, sinks, and what waits."""
     path = _config().state.path
     with reading.View(path) as view:
         found = report.status(view, _running(path))
@@ -178,7 +188,9 @@ def _running(path: Path) -> int | None:
 @click.option("--json", "as_json", is_flag=True, help="The events as they are sent, one a line.")
 @_told
 def events(trigger: str, limit: int, *, follow: bool, as_json: bool) -> None:
-    """Show events, delivered or not, such as TRIGGER client.* or document.created."""
+    """Show the newest events, delivered or not.
+
+    TRIGGER is a pattern such as client.* or document.created."""
     with reading.View(_config().state.path) as view:
         found = view.last(trigger, limit)
         _show(found, as_json=as_json)
@@ -200,7 +212,9 @@ def _show(found: list[reading.Stored], *, as_json: bool) -> None:
 @click.option("--sink", help="Only those of this sink.")
 @_told
 def retry(event_id: str | None, sink: str | None) -> None:
-    """Send parked deliveries again: all, those of one sink, or those of one event.
+    """Send parked deliveries again.
+
+    All of them, or those of one sink or of one event.
 
     They go out with the same id and the same bytes.
     """
@@ -218,7 +232,9 @@ def retry(event_id: str | None, sink: str | None) -> None:
 @click.argument("stream")
 @_told
 def approve(stream: str) -> None:
-    """Announce the held deletions of STREAM (as poller status names it).
+    """Announce the held deletions of STREAM.
+
+    STREAM is as poller status names it.
 
     Each record is asked for once more; those that the API still shows are let go.
     """
@@ -229,7 +245,9 @@ def approve(stream: str) -> None:
 @click.argument("stream")
 @_told
 def reject(stream: str) -> None:
-    """Refuse the held deletions of STREAM: they are not announced, now or later."""
+    """Never announce the held deletions of STREAM.
+
+    A record that shows up again is followed on."""
     _decide(stream, Decision.REJECT)
 
 
@@ -247,14 +265,18 @@ def _decide(stream: str, decision: Decision) -> None:
 
 @main.command()
 def triggers() -> None:
-    """List the triggers, with the names that connector platforms know them by."""
+    """List what there is to receive.
+
+    With the names that connector platforms know the triggers by."""
     click.echo(report.triggers([(name, connector_name(*row)) for name, row in TRIGGERS.items()]))
 
 
 @main.command()
 @click.argument("trigger", type=click.Choice(list(TRIGGERS)), metavar="TRIGGER")
 def sample(trigger: str) -> None:
-    """Print a full example event, such as client.created."""
+    """Print a full example event.
+
+    TRIGGER is such as client.created; poller triggers lists them."""
     click.echo(make_sample(SpaceInvoices.name, *TRIGGERS[trigger]).body)
 
 
@@ -262,7 +284,7 @@ def sample(trigger: str) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8008, show_default=True)
 @click.option("--secret", envvar="POLLER_LISTEN_SECRET", help="Verify signatures. Better by $POLLER_LISTEN_SECRET.")
 def listen(port: int, secret: str | None) -> None:
-    """Be a receiver: verify each delivery and print its event."""
+    """Be a receiver: verify and print each event."""
     run_listen(port, secret)
 
 
@@ -272,6 +294,8 @@ def listen(port: int, secret: str | None) -> None:
 @click.option("--every", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between polls.")
 @_told
 def demo(seed: int, rate: float, every: float) -> None:
-    """See it work: a simulated account that changes, and its events as they come."""
+    """See it work on a simulated account.
+
+    It changes all the time, and its events are printed as they come."""
     run_demo(seed=seed, rate=rate, every_s=every)
     daemon.leave(0)
