@@ -16,7 +16,7 @@ from poller.check import check as look_at
 from poller.config import Config, ConfigError, find, load
 from poller.demo import demo as run_demo
 from poller.listen import listen as run_listen
-from poller.model import Kind, Stream
+from poller.model import Kind
 from poller.once import Round, dry_run
 from poller.once import once as run_once
 from poller.samples import sample as make_sample
@@ -97,7 +97,7 @@ def main(config: Path | None, log_level: str) -> None:  # noqa: ARG001 - command
                 poller check    is everything right for a start?
     Then:       poller run      until it is stopped
     Day by day: poller status, poller events, poller retry, poller approve
-    """
+    """  # noqa: D301 - click's mark for lines to be left as they are
     log.configure(log_level)
 
 
@@ -168,9 +168,10 @@ _WELL = {True: "ok", False: "FAILED", None: "unknown"}
 @_told
 def status(*, as_json: bool) -> None:
     """Show streams, sinks, and what waits."""
-    path = _config().state.path
+    config = _config()
+    path = config.state.path
     with reading.View(path) as view:
-        found = report.status(view, _running(path))
+        found = report.status(view, config.plan(), _running(path))
     click.echo(msgspec.json.encode(found) if as_json else report.status_text(found))
 
 
@@ -190,7 +191,8 @@ def _running(path: Path) -> int | None:
 def events(trigger: str, limit: int, *, follow: bool, as_json: bool) -> None:
     """Show the newest events, delivered or not.
 
-    TRIGGER is a pattern such as client.* or document.created."""
+    TRIGGER is a pattern such as client.* or document.created.
+    """
     with reading.View(_config().state.path) as view:
         found = view.last(trigger, limit)
         _show(found, as_json=as_json)
@@ -247,7 +249,8 @@ def approve(stream: str) -> None:
 def reject(stream: str) -> None:
     """Never announce the held deletions of STREAM.
 
-    A record that shows up again is followed on."""
+    A record that shows up again is followed on.
+    """
     _decide(stream, Decision.REJECT)
 
 
@@ -257,7 +260,7 @@ def _decide(stream: str, decision: Decision) -> None:
         held = control.ask(path, "decide", stream=stream, decision=decision)["held"]
     except control.NotRunning:
         with closing(SqliteStore(path, SpaceInvoices.name)) as store:
-            held = store.decide(Stream(*stream.rsplit("/", 1)), decision)
+            held = store.decide(stream, decision)
     if not held:
         _fail(f"no deletions are held in {stream}; poller status names the streams where they are", 1)
     click.echo(f"{decision}: carried out by the next poll of {stream}")
@@ -267,7 +270,8 @@ def _decide(stream: str, decision: Decision) -> None:
 def triggers() -> None:
     """List what there is to receive.
 
-    With the names that connector platforms know the triggers by."""
+    With the names that connector platforms know the triggers by.
+    """
     click.echo(report.triggers([(name, connector_name(*row)) for name, row in TRIGGERS.items()]))
 
 
@@ -276,7 +280,8 @@ def triggers() -> None:
 def sample(trigger: str) -> None:
     """Print a full example event.
 
-    TRIGGER is such as client.created; poller triggers lists them."""
+    TRIGGER is such as client.created; poller triggers lists them.
+    """
     click.echo(make_sample(SpaceInvoices.name, *TRIGGERS[trigger]).body)
 
 
@@ -296,6 +301,7 @@ def listen(port: int, secret: str | None) -> None:
 def demo(seed: int, rate: float, every: float) -> None:
     """See it work on a simulated account.
 
-    It changes all the time, and its events are printed as they come."""
+    It changes all the time, and its events are printed as they come.
+    """
     run_demo(seed=seed, rate=rate, every_s=every)
     daemon.leave(0)

@@ -27,7 +27,7 @@ from poller.poll import poll
 from poller.running import Tools
 from poller.schedule import CEILING_S, after_poll, first_poll_ms
 from poller.sinks import Sink
-from poller.sources import Source, SourceError
+from poller.sources import Denied, Source, SourceError
 from poller.sources.spaceinvoices import SpaceInvoices
 from poller.stores import Decision, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
@@ -152,8 +152,12 @@ class Daemon:
         }
         control = Control(socket_path(self._database), commands)
         stop = self._service.stop
-        for queue in self._service.drains:
-            threading.Thread(target=drain, args=(queue, stop), name=f"drain-{queue.name}", daemon=True).start()
+        drains = [
+            threading.Thread(target=drain, args=(queue, stop), name=f"drain-{queue.name}", daemon=True)
+            for queue in self._service.drains
+        ]
+        for thread in drains:
+            thread.start()
         self._scheduler.start()
         self._follow({standing.stream.org for standing in self._service.store.streams() if not standing.suspended})
         self._at(wall_ms(), self._look_up, "organizations")
@@ -162,6 +166,8 @@ class Daemon:
         control.close()
         self._scheduler.shutdown(wait=False)
         self._service.wake()
+        for thread in drains:
+            thread.join(DRAIN_S)
         self._service.close()
         log.info("poller.stopped")
 
@@ -182,7 +188,7 @@ class Daemon:
             self._unfollow(orgs)
             self._follow(orgs)
         except (SourceError, StoreError) as error:
-            wait_s = min(wait_s, LOOK_UP_RETRY_S)
+            wait_s = CEILING_S if isinstance(error, Denied) else min(wait_s, LOOK_UP_RETRY_S)
             if not self._service.stop.is_set():
                 log.warning("organizations.failed", reason=str(error), wait_s=wait_s)
         if not self._service.stop.is_set():
@@ -207,6 +213,8 @@ class Daemon:
             self._followed.discard(stream)
 
     def _poll(self, stream: Stream) -> None:
+        if stream not in self._followed:
+            return
         next_ms = wall_ms() + int(CEILING_S * 1000)
         try:
             next_ms = self._service.poll(stream).next_poll_ms
@@ -219,10 +227,10 @@ class Daemon:
                 self._at(next_ms, self._poll, stream.name, stream)
 
     def _decide(self, stream: str, decision: str) -> dict[str, Any]:
-        followed = Stream(*stream.rsplit("/", 1))
-        held = self._service.store.decide(followed, Decision(decision))
-        if held and followed in self._followed:
-            self._at(wall_ms(), self._poll, followed.name, followed)
+        held = self._service.store.decide(stream, Decision(decision))
+        for followed in self._followed:
+            if held and followed.name == stream:
+                self._at(wall_ms(), self._poll, followed.name, followed)
         return {"held": held}
 
     def _retry(self, sink: str | None, event_id: str | None) -> dict[str, Any]:

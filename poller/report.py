@@ -7,26 +7,27 @@ from typing import Any
 import msgspec
 from tabulate import tabulate
 
-from poller.model import format_time
+from poller.model import Plan, format_time
 from poller.stores import Standing, reading
 
 
-def status(view: reading.View, running: int | None) -> dict[str, Any]:
+def status(view: reading.View, plan: Plan, running: int | None) -> dict[str, Any]:
     """All that ``poller status`` shows, as plain values; ``running`` is the daemon's process, if there is one."""
+    followed = set(plan.watches)
     return {
         "running": running,
-        "streams": [_stream(standing) for standing in view.streams()],
+        "streams": [_stream(standing, followed) for standing in view.streams()],
         "sinks": [backlog._asdict() for backlog in view.backlogs()],
         "parked": view.parked(),
         "quarantined": view.quarantined(),
     }
 
 
-def _stream(standing: Standing) -> dict[str, Any]:
+def _stream(standing: Standing, followed: set[str]) -> dict[str, Any]:
     progress = standing.progress
     return {
         "stream": standing.stream.name,
-        "state": _state(standing),
+        "state": _state(standing) if standing.stream.resource in followed else "off",
         "records": progress.live,
         "missing": progress.missing,
         "polled": _time(standing.polled_ms),

@@ -37,6 +37,12 @@ class OpeningError(Exception):
     exit_code = 74
 
 
+class NoStateError(OpeningError):
+    """There is nothing to read yet."""
+
+    exit_code = 1
+
+
 class LockedError(OpeningError):
     """Another process holds the state."""
 

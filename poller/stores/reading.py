@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from sqlite_utils import Database
 
 from poller.stores import Standing, rows
-from poller.stores.opening import ForeignError, LostError, OpeningError
+from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.schema import APPLICATION_ID
 
 
@@ -40,13 +40,13 @@ class Stored(NamedTuple):
 class View:
     """The state at ``path``, to be read; a context manager.
 
-    Raises ``OpeningError`` where there is none or it is not ours. Each call is short, so that it does not
+    Raises ``opening.OpeningError`` where there is none or it is not ours. Each call is short, so that it does not
     keep a poller's log from being folded in.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            raise OpeningError(f"there is no state at {path}: nothing has been polled yet, or [state] path is another")
+            raise NoStateError(f"there is no state at {path}: nothing has been polled yet, or [state] path is another")
         try:
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
             self._connection.execute("PRAGMA busy_timeout = 5000")

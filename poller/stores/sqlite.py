@@ -81,11 +81,15 @@ class SqliteStore:
         with self._writing():
             self._run("UPDATE stream SET next_sweep_ms = 0 WHERE id = ?", self._id(stream))
 
-    def decide(self, stream: Stream, decision: Decision) -> bool:
-        """Keep the operator's word on held deletions for the next poll; False if none are held."""
+    def decide(self, name: str, decision: Decision) -> bool:
+        """Keep the operator's word on the held deletions of the stream of this name, for its next poll.
+
+        False if there are none.
+        """
         with self._writing():
-            sql = "UPDATE stream SET decision = ?, next_poll_ms = 0 WHERE id = ? AND held_ms IS NOT NULL"
-            return self._run(sql, decision, self._id(stream)).rowcount > 0
+            sql = """UPDATE stream SET decision = ?, next_poll_ms = 0
+                     WHERE org || '/' || resource = ? AND held_ms IS NOT NULL"""
+            return self._run(sql, decision, name).rowcount > 0
 
     # Marks
 
