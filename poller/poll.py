@@ -6,6 +6,7 @@ inside one. An answer that is not whole ends the poll by a ``SourceError``: what
 stands, the watermark stays where it was, and no absence is concluded.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from threading import Lock
 
@@ -19,6 +20,12 @@ from poller.stores import Pass
 from poller.sweep import CHUNK_MARKS, disagreement, settle_missing, sweep
 
 log = structlog.get_logger()
+
+UNREAD = 0
+"""The watermark of a listing that was never read to its end."""
+
+WOBBLE_MS = 30_000
+"""By so much a watermark may go back by itself: it is ``Date`` less the time that the request took."""
 
 
 def poll(tools: Tools, stream: Stream, *, full: bool = False) -> int:
@@ -42,11 +49,16 @@ def poll(tools: Tools, stream: Stream, *, full: bool = False) -> int:
 
 def _follow(run: Poll, *, full: bool) -> None:
     _increment(run)
+    with suppress(ParentGone):  # between two requests: its own stream will tell, and the next poll goes on
+        _look_closer(run, full=full)
+
+
+def _look_closer(run: Poll, *, full: bool) -> None:
     progress = run.progress
-    if full and progress.sweep is None:
-        sweep(run, Pass.FULL)
-    elif progress.sweep is not None or run.tools.now_ms() >= progress.next_sweep_ms:
-        sweep(run, Pass.FULL if progress.sweeps % run.watch.full_every == 0 else Pass.IDS)
+    if full and progress.sweep and progress.sweep.kind != Pass.FULL:
+        run.commit(replace(progress, sweep=None))  # the rest of a sweep of stamps would not do
+    if full or progress.sweep or run.tools.now_ms() >= progress.next_sweep_ms:
+        sweep(run, Pass.FULL if full or progress.sweeps % run.watch.full_every == 0 else Pass.IDS)
     elif run.decision or (progress.missing and progress.held_ms is None):
         settle_missing(run)
     elif progress.polls % run.watch.count_every == 0:
@@ -55,25 +67,33 @@ def _follow(run: Poll, *, full: bool) -> None:
 
 def _increment(run: Poll) -> None:
     """What changed since the watermark of each listing; a listing without one is new and read whole."""
-    watermarks: dict[str, int | None] = dict(run.progress.watermarks)
+    _enter_new(run)
+    watermarks = dict(run.progress.watermarks)
     for parent in run.parents:
         try:
-            watermarks[parent] = _read(run, parent, watermarks.get(parent))
+            watermarks[parent] = _read(run, parent, watermarks[parent])
         except ParentGone:
             run.tools.store.sweep_soon(run.parent_stream())
     for parent in _orphaned(run):
         _end(run, parent)
         del watermarks[parent]
-    known = {parent: time_ms for parent, time_ms in watermarks.items() if time_ms is not None}
-    went_back = any(time_ms < run.progress.watermarks.get(parent, 0) for parent, time_ms in known.items())
+    wobble_ms = min(WOBBLE_MS, int(run.watch.overlap_s * 1000))
+    went_back = any(time_ms + wobble_ms < run.progress.watermarks[parent] for parent, time_ms in watermarks.items())
     sweep_ms = 0 if went_back else run.progress.next_sweep_ms  # the server's clock was ahead: look at everything
-    run.commit(replace(run.progress, watermarks=known, polls=run.progress.polls + 1, next_sweep_ms=sweep_ms))
+    run.commit(replace(run.progress, watermarks=watermarks, polls=run.progress.polls + 1, next_sweep_ms=sweep_ms))
 
 
-def _read(run: Poll, parent: str, since_ms: int | None) -> int | None:
+def _enter_new(run: Poll) -> None:
+    """Keep that a listing is read before any of its records: else nobody would miss them once it is gone."""
+    new = {parent: UNREAD for parent in run.parents if parent not in run.progress.watermarks}
+    if new:
+        run.commit(replace(run.progress, watermarks={**run.progress.watermarks, **new}))
+
+
+def _read(run: Poll, parent: str, since_ms: int) -> int:
     """Read one listing; the watermark to go on from next time."""
     overlap_ms = int(run.watch.overlap_s * 1000)
-    query = Sweep("", bodies=True) if since_ms is None else Increment(since_ms - overlap_ms)
+    query = Sweep("", bodies=True) if since_ms == UNREAD else Increment(since_ms - overlap_ms)
     watermark_ms: int | None = None
     for page in run.tools.source.list(run.stream, query, parent):
         watermark_ms = began_ms(watermark_ms, page, run.tools.now_ms())

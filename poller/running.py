@@ -31,7 +31,10 @@ class Tools:
 
 
 class Poll:
-    """One run over one stream. ``progress`` is always what was last committed."""
+    """One run over one stream. ``progress`` is always what was last committed.
+
+    ``tainted``: a record was quarantined, so that this poll concludes no deletions.
+    """
 
     def __init__(self, tools: Tools, stream: Stream) -> None:
         self.tools = tools
@@ -42,6 +45,7 @@ class Poll:
         self.decision = standing.decision
         self.parents = self._parents()
         self.events = 0
+        self.tainted = False
 
     def _parents(self) -> list[str]:
         """The listings that make up the stream: one, or one for each live record of the parent resource."""
@@ -80,6 +84,7 @@ class Poll:
         events = self.tools.store.commit(self.stream, step, self.tools.now_ms())
         self.progress = step.progress
         self.events += events
+        self.tainted |= bool(quarantined)
         if events:
             self.tools.wake()
         for record in quarantined:

@@ -116,6 +116,8 @@ def _conclude(poll: Poll, done: Sweeping) -> None:
 def settle_missing(poll: Poll) -> None:
     """Announce, hold, dismiss or let go the records that no listing shows any more."""
     progress, decision = poll.progress, poll.decision
+    if poll.tainted and not decision:
+        return
     if decision == Decision.REJECT:
         _dismiss(poll)
     elif decision == Decision.APPROVE or not diff.holds(progress.missing, progress.live):
@@ -144,7 +146,7 @@ def _dismiss(poll: Poll) -> None:
 
 def _confirm(poll: Poll) -> None:
     """Ask for each missing record by id. Gone is what neither that nor the count still shows."""
-    gone = bool(poll.progress.missing) and disagreement(poll) <= 0
+    gone = bool(poll.progress.missing) and disagreement(poll) + min(poll.progress.count_gap, 0) <= 0
     if poll.progress.missing and not gone:
         log.warning("deletions.unconfirmed", stream=poll.stream.name, reason="the API still counts the missing records")
     after = ""
@@ -155,7 +157,11 @@ def _confirm(poll: Poll) -> None:
 
 
 def _confirm_some(poll: Poll, parent: str, missing: list[Mark], *, gone: bool) -> None:
-    page = poll.tools.source.fetch(poll.stream, [mark.id for mark in missing], parent)
+    try:
+        page = poll.tools.source.fetch(poll.stream, [mark.id for mark in missing], parent)
+    except ParentGone:
+        poll.tools.store.sweep_soon(poll.parent_stream())
+        return
     marks = {mark.id: mark for mark in missing}
     findings, quarantined = poll.look(page.records, marks, poll.rules(), parent)
     shown = {record.id for record in page.records}.union(record.key for record in page.quarantined)
