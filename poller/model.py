@@ -15,6 +15,7 @@ def parse_time(text: object) -> int | None:
     """Milliseconds of a date as the API may write it, or None.
 
     ``Z``, ``+00:00``, ``+00:00Z``, a blank for ``T`` and a date alone all occur in its documentation.
+    What is not within the years 1 to 9999 of UTC cannot be written back, and is None too.
     """
     if not isinstance(text, str):
         return None
@@ -23,7 +24,8 @@ def parse_time(text: object) -> int | None:
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MILLISECOND
+    time_ms = (moment - _EPOCH) // _MILLISECOND
+    return time_ms if _FIRST_MS <= time_ms <= _LAST_MS else None
 
 
 def format_time(time_ms: int) -> str:
@@ -33,6 +35,8 @@ def format_time(time_ms: int) -> str:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
 class Kind(StrEnum):

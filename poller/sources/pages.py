@@ -12,7 +12,7 @@ from poller.sources import Incomplete
 
 _ID_CHARACTERS = 128
 _LINE = bytes.maketrans(b"\n\r", b"  ")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)  # possessive: a long string takes no memory
 
 
 class _Head(msgspec.Struct, rename={"is_deleted": "_isDeleted", "updated": "updatedAt", "deleted": "deletedAt"}):
@@ -26,6 +26,7 @@ class _Head(msgspec.Struct, rename={"is_deleted": "_isDeleted", "updated": "upda
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _heads = msgspec.json.Decoder(list[_Head]).decode
+_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _head = msgspec.json.Decoder(_Head).decode
 
 
@@ -73,7 +74,7 @@ def _one_by_one(text: bytes, *, bodies: bool) -> tuple[list[Record], list[Quaran
     for piece in _slices(text):
         try:
             piece.decode()
-            msgspec.json.decode(piece)
+            _raw(piece)
             found = _usable([_head(piece)], [piece] if bodies else [])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             found = [], [Quarantined(_key(piece), f"it cannot be read as JSON: {error}")]
@@ -94,9 +95,12 @@ def _slices(text: bytes) -> Iterator[bytes]:
         if sign == b"," and depth == 0:
             yield text[begin : token.start()].strip()
             begin = token.end()
+        elif depth < 0:
+            break
     if depth:
         raise Incomplete("the page is cut short")
-    if last := text[begin:end].strip():
+    last = text[begin:end].strip()
+    if last or begin > start:
         yield last
 
 

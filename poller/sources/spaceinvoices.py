@@ -1,12 +1,14 @@
 """Space Invoices API v1: LoopBack 3 models behind ``https://api.spaceinvoices.com/v1``.
 
 Filters go as one JSON parameter with one operator a property, always with ``deleted`` (else tombstones
-are hidden) and an order with a unique tie-break; pages follow each other by key, never by ``skip``.
-Only an empty page ends a listing: a server may lower its page limit without saying so.
+are hidden) and an order with a unique tie-break; pages follow each other by key, never by ``skip`` (but
+to pass records without a usable id, which have no key). Only an empty page ends a listing: a server may
+lower its page limit without saying so.
 """
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,7 +18,7 @@ import msgspec
 
 from poller import retry
 from poller.http import Client, HttpError, Malformed, Response, TooLarge
-from poller.model import Kind, Organization, Page, Quarantined, Resource, Stream
+from poller.model import Kind, Organization, Page, Resource, Stream
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
 from poller.sources.keyset import PAGE_RECORDS, ById, Changes
 from poller.sources.rate import LONGEST_HOLD_S, Bucket
@@ -122,17 +124,19 @@ class SpaceInvoices:
         """See ``Source.list``."""
         listing = Changes(query.since_ms) if isinstance(query, Increment) else ById(query)
         path = self._path(stream, parent)
+        skip, unusable = 0, set[str]()  # since the last record with a key
         for _ in range(MAX_PAGES):
-            answer = self._get(path, parent=parent, filter=listing.filter())
+            more = {"skip": skip} if skip else {}
+            answer = self._get(path, parent=parent, filter=listing.filter() | more)
             records, quarantined = pages.read(answer.body, bodies=listing.bodies)
             listing.advance(records)
-            if records or quarantined:
-                yield Page(tuple(records), tuple(quarantined), _began_ms(answer))
-            if not records:
-                _check_end(quarantined)
-                if not quarantined:
-                    yield Page((), (), _began_ms(answer))
+            yield Page(tuple(records), tuple(quarantined), _began_ms(answer))
+            fresh = {bad.key for bad in quarantined} - unusable
+            if not records and not fresh:
                 return
+            skip, unusable = (0, set()) if records else (skip + len(quarantined), unusable | fresh)
+            if skip >= PAGE_RECORDS:
+                raise Incomplete("a whole page without one usable id: the listing cannot go on")
         raise Incomplete(f"the listing did not end within {MAX_PAGES} pages")
 
     def fetch(self, stream: Stream, ids: Sequence[str], parent: str = "") -> Page:
@@ -188,7 +192,8 @@ class SpaceInvoices:
         if answer.status == 200:
             return answer, 0.0
         if answer.status == 429 or answer.status >= 500:
-            wait_s = retry.parse_retry_after(answer.headers.get("retry-after"), _date_ms(answer) or 0)
+            now_ms = _date_ms(answer) or time.time_ns() // 1_000_000
+            wait_s = retry.parse_retry_after(answer.headers.get("retry-after"), now_ms)
             return f"the API answered {answer.status}", wait_s or 0.0
         raise _refusal(answer, parent)
 
@@ -197,11 +202,6 @@ class SpaceInvoices:
             self._thread.client = Client(self._stop)
         client: Client = self._thread.client
         return client
-
-
-def _check_end(quarantined: Sequence[Quarantined]) -> None:
-    if len(quarantined) >= PAGE_RECORDS:
-        raise Incomplete("a whole page without one usable id: the listing cannot go on")
 
 
 def _refusal(answer: Response, parent: str) -> SourceError:
@@ -242,7 +242,7 @@ def _object(answer: Response) -> dict[str, Any]:
 def _date_ms(answer: Response) -> int | None:
     try:
         return int(parsedate_to_datetime(answer.headers["date"]).timestamp() * 1000)
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         return None
 
 

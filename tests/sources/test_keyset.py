@@ -1,0 +1,120 @@
+"""Paging by key: what is asked next, and which answers are refused."""
+
+import pytest
+
+from poller.model import Record, format_time
+from poller.sources import Incomplete, Sweep
+from poller.sources.keyset import PAGE_RECORDS, STAMPS, ById, Changes
+
+SINCE_MS = 1770818527093
+
+
+def record(record_id, after_ms=0):
+    return Record(record_id, None if after_ms is None else SINCE_MS + after_ms, deleted=False, body=b"")
+
+
+def test_an_increment_begins_with_what_changed_since():
+    """One operator a property, tombstones included, and a tie-break that makes the order whole."""
+    assert Changes(SINCE_MS).filter() == {
+        "where": {"updatedAt": {"gte": "2026-02-11T14:02:07.093Z"}},
+        "order": ["updatedAt ASC", "id ASC"],
+        "limit": PAGE_RECORDS,
+        "deleted": True,
+    }
+
+
+def test_an_increment_goes_on_above_its_last_key():
+    """Later stamps, or the same stamp and a higher id."""
+    listing = Changes(SINCE_MS)
+    listing.advance([record("b"), record("a", 1), record("c", 1)])
+    assert listing.filter()["where"] == {
+        "or": [
+            {"updatedAt": {"gt": format_time(SINCE_MS + 1)}},
+            {"and": [{"updatedAt": format_time(SINCE_MS + 1)}, {"id": {"gt": "c"}}]},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [[record("a"), record("a")]],
+        [[record("b"), record("a")]],
+        [[record("a", 1), record("b")]],
+        [[record("a", -1)]],
+        [[record("a"), record("b")], [record("a"), record("b")]],
+        [[record("a"), record("b")], [record("b")]],
+        [[record("b", 5)], [record("c", 4)]],
+        [[record("a", 5), record("b", None)], [record("b", None)]],
+        [[record("b", None)], [record("b", None)]],
+    ],
+)
+def test_an_increment_that_repeats_or_turns_back_is_refused(pages):
+    """Within a page, from page to page, and before what was asked for."""
+    listing = Changes(SINCE_MS)
+    for page in pages[:-1]:
+        listing.advance(page)
+    with pytest.raises(Incomplete):
+        listing.advance(pages[-1])
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [[]],
+        [[record("a"), record("b")], []],
+        [[record("a"), record("b")], [record("c")], []],
+        [[record("b"), record("a", 1)], [record("b", 1), record("a", 2)]],
+        [[record("a"), record("x", None), record("b")], [record("c")]],
+        [[record("a", 10**12)]],
+    ],
+)
+def test_an_increment_in_order_is_taken(pages):
+    """Ties, dates of the far future, and records without one among others, too."""
+    listing = Changes(SINCE_MS)
+    for page in pages:
+        listing.advance(page)
+
+
+def test_a_sweep_asks_for_ids_and_stamps():
+    """From the beginning, without a condition that could be wrong."""
+    assert ById(Sweep("", bodies=False)).filter() == {
+        "fields": STAMPS,
+        "order": ["id ASC"],
+        "limit": PAGE_RECORDS,
+        "deleted": True,
+    }
+
+
+def test_a_sweep_goes_on_above_its_last_id():
+    """Also where it resumes; with bodies all fields are asked for."""
+    listing = ById(Sweep("k", bodies=True))
+    assert listing.filter() == {
+        "where": {"id": {"gt": "k"}},
+        "order": ["id ASC"],
+        "limit": PAGE_RECORDS,
+        "deleted": True,
+    }
+    listing.advance([record("l"), record("m", None)])
+    assert listing.filter()["where"] == {"id": {"gt": "m"}}
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [["a", "a"]],
+        [["b", "a"]],
+        [["j"]],
+        [["k"]],
+        [["l", "m"], ["l", "m"]],
+        [["l", "m"], ["m", "n"]],
+        [["l", "m"], ["k"]],
+    ],
+)
+def test_a_sweep_that_repeats_or_turns_back_is_refused(pages):
+    """Within a page, from page to page, and before where it resumed."""
+    listing = ById(Sweep("k", bodies=True))
+    for page in pages[:-1]:
+        listing.advance([record(one) for one in page])
+    with pytest.raises(Incomplete, match="repeats or is out of order"):
+        listing.advance([record(one) for one in pages[-1]])

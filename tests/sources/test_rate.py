@@ -1,0 +1,102 @@
+"""The token bucket: how fast one key is used, by however many threads."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Timer
+from time import monotonic
+
+import pytest
+
+from poller.sources import Unreachable
+from poller.sources.rate import Bucket
+
+
+@pytest.fixture
+def stop():
+    return Event()
+
+
+def took_s(act, times=1):
+    began = monotonic()
+    for _ in range(times):
+        act()
+    return monotonic() - began
+
+
+def test_a_burst_of_one_second_s_worth_passes_at_once(stop):
+    """Then requests come at the rate."""
+    bucket = Bucket(50, stop)
+    assert took_s(bucket.take, 50) < 0.1
+    assert 0.15 < took_s(bucket.take, 10) < 0.4
+
+
+def test_threads_share_the_rate(stop):
+    """Each waits for a turn of its own."""
+    bucket = Bucket(50, stop)
+    began = monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: bucket.take(), range(62)))
+    assert 0.2 < monotonic() - began < 0.5
+
+
+def test_an_unused_bucket_holds_one_second_s_worth(stop):
+    """However long it was not used."""
+    bucket = Bucket(10, stop)
+    bucket._full_at -= 1000
+    assert took_s(bucket.take, 10) < 0.08
+    assert 0.05 < took_s(bucket.take) < 0.3
+
+
+def test_a_rate_below_one_a_second_lets_single_requests_pass(stop):
+    """The first at once, the next a whole turn later."""
+    bucket = Bucket(0.5, stop)
+    assert took_s(bucket.take) < 0.05
+    Timer(0.05, stop.set).start()
+    with pytest.raises(Unreachable):
+        bucket.take()
+
+
+def test_a_hold_is_for_everybody(stop):
+    """The API asked the whole key to wait."""
+    bucket = Bucket(1000, stop)
+    bucket.hold(0.2)
+    with ThreadPoolExecutor(4) as pool:
+        spans = list(pool.map(lambda _: took_s(bucket.take), range(4)))
+    assert all(0.15 < span < 0.5 for span in spans)
+
+
+def test_a_shorter_hold_ends_no_longer_one(stop):
+    """The latest end counts."""
+    bucket = Bucket(1000, stop)
+    bucket.hold(0.2)
+    bucket.hold(0.01)
+    assert took_s(bucket.take) > 0.15
+
+
+def test_a_long_hold_keeps_no_thread(stop):
+    """The poll ends and is run again later; the message says for how long."""
+    bucket = Bucket(1000, stop)
+    bucket.hold(3600)
+    with pytest.raises(Unreachable, match="a pause of another 3600 s"):
+        took_s(bucket.take)
+
+
+def test_turns_that_were_refused_cost_nothing(stop):
+    """Else a long hold would be followed by a longer wait."""
+    bucket = Bucket(1000, stop)
+    bucket.hold(3600)
+    for _ in range(5000):
+        with pytest.raises(Unreachable):
+            bucket.take()
+    bucket._open_at = 0.0
+    assert took_s(bucket.take, 10) < 0.1
+
+
+def test_a_stop_ends_the_wait_at_once(stop):
+    """By an error, so that nothing more is asked."""
+    bucket = Bucket(1000, stop)
+    bucket.hold(30)
+    Timer(0.05, stop.set).start()
+    began = monotonic()
+    with pytest.raises(Unreachable, match="stopping"):
+        bucket.take()
+    assert monotonic() - began < 1
