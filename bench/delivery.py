@@ -1,0 +1,70 @@
+"""Due, send, settle: events from the queue to a sink, until the store knows that they are delivered."""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
+from os import devnull
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from core import kit
+from figures import Table, Timing, rates, timed
+from listing import STREAM, Scripted, pages_of
+
+from poller.deliver import Drain, drain
+from poller.poll import poll
+from poller.sinks import Sink
+from poller.sinks.file import File
+from poller.sinks.stdout import Stdout
+from poller.sinks.webhook import Webhook
+
+KEY = b"a key of the benchmark, 32 bytes"
+TIMEOUT_S = 15.0
+
+
+def report(events: int, runs: int) -> Table:
+    """Events a second: a webhook, standard output, a file."""
+    answers = list(pages_of(events))
+    with receiver() as url, TemporaryDirectory(prefix="poller-bench-") as folder:
+        sinks: list[tuple[str, Callable[[], Sink], str]] = [
+            ("webhook, signed", lambda: Webhook(url, KEY, TIMEOUT_S), ">= 500"),
+            ("standard output", Stdout, ""),
+            ("file", lambda: File(Path(folder) / "events.jsonl"), ""),
+        ]
+        figures = [
+            rates(name, events, runs, partial(_deliver, answers, make, events), target) for name, make, target in sinks
+        ]
+    return Table(f"Delivery: events, settled in the store ({events:,} events)", figures)
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """Run the receiver in a process of its own; its address."""
+    command = [sys.executable, str(Path(__file__).with_name("receiver.py"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = process.stdout.readline().strip() if process.stdout else ""
+            yield f"http://127.0.0.1:{port}/hook"
+        finally:
+            process.terminate()
+
+
+def _deliver(answers: list[bytes], make: Callable[[], Sink], events: int) -> Timing:
+    with kit(Scripted(lambda: answers), emit=True) as tools:
+        if poll(tools, STREAM) != events:
+            raise AssertionError("there are not as many events as were to be delivered")
+        sink = make()
+        with ThreadPoolExecutor(sink.concurrency) as executor:
+            queue = Drain("webhook", sink, tools.store, executor, lambda: time.time_ns() // 1_000_000, random.random)
+            with Path(devnull).open("w") as nowhere, redirect_stdout(nowhere), timed() as timing:
+                drain(queue, threading.Event(), until_empty=True)
+        sink.close()
+        if tools.store.next_due_ms("webhook") is not None:
+            raise AssertionError("some events were not delivered")
+    return timing

@@ -1,0 +1,41 @@
+"""A receiver of webhooks that says yes to everything, as fast as it can: ``python receiver.py`` prints its port."""
+
+import asyncio
+import re
+import sys
+from typing import cast
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_YES = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Receiver(asyncio.Protocol):
+    """One connection. An unsigned request is refused: it would not be what is to be measured."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where answers go."""
+        self._transport, self._unread = cast(asyncio.Transport, transport), b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is whole."""
+        self._unread += data
+        while (end := self._unread.find(b"\r\n\r\n") + 4) > 3:
+            head = self._unread[:end]
+            found = _LENGTH.search(head)
+            size = end + (int(found[1]) if found else 0)
+            if len(self._unread) < size:
+                return
+            self._unread = self._unread[size:]
+            self._transport.write(_YES if b"webhook-signature: v1," in head else _YES.replace(b"200", b"401"))
+
+
+async def main() -> None:
+    """Serve on a free port of loopback until the process is ended."""
+    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

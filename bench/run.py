@@ -1,0 +1,55 @@
+"""Measure speed and memory; the entry of ``make bench``."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import core
+import delivery
+import idle
+import memory
+import startup
+from figures import Table, machine
+
+from poller import log
+
+Section = Callable[[argparse.Namespace], Table]
+
+SECTIONS: dict[str, Section] = {
+    "core": lambda asked: core.report(asked.records, asked.runs),
+    "idle": lambda asked: idle.report(asked.polls, asked.runs),
+    "delivery": lambda asked: delivery.report(asked.events, asked.runs),
+    "memory": lambda asked: memory.report(asked.records),
+    "startup": lambda asked: startup.report(asked.runs),
+}
+"""What is measured, by name, in this order."""
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
+    parser.add_argument("--records", type=int, default=100_000, help="records of the stream (default: %(default)s)")
+    parser.add_argument("--events", type=int, default=5_000, help="events to deliver (default: %(default)s)")
+    parser.add_argument("--polls", type=int, default=2_000, help="idle polls (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="repetitions; medians are shown (default: %(default)s)")
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="measure only this; may be repeated")
+    parser.add_argument("--json", type=Path, help="write all samples to this file too")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print one table after the other; medians, and the range in parentheses."""
+    asked = _arguments(argv)
+    log.configure("error")
+    about = machine()
+    print("\n".join(f"{name:13} {value}" for name, value in about.items()))
+    tables = []
+    for name in asked.only or SECTIONS:
+        tables.append(SECTIONS[name](asked))
+        print("\n" + tables[-1].text(), flush=True)
+    if asked.json:
+        asked.json.write_text(json.dumps({"machine": about, "tables": [table.json() for table in tables]}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
