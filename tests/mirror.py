@@ -9,7 +9,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -24,7 +24,6 @@ from poller.poll import poll
 from poller.running import Tools
 from poller.simulator import Account, Simulator
 from poller.simulator.http import Request, query
-from poller.sources import SourceError
 from poller.sources.spaceinvoices import RESOURCES, SpaceInvoices
 from poller.stores import Decision, Progress
 from poller.stores.sqlite import SqliteStore
@@ -181,15 +180,14 @@ class Rig:
         self.store.close()
         self.store = SqliteStore(self.path, self.source.name)
 
-    def poll(self, org: str, resource: str, *, full: bool = False) -> list[Told]:
-        """Poll once; the events that this made, also those of a poll that failed half way, by ``news``."""
+    def run(self, org: str, resource: str, *, full: bool = False) -> None:
+        """Poll once; ``news`` has the events, also those of a poll that fails half way."""
         poll(Tools(self.source, self.store, self.plan, self.now_ms), Stream(org, resource), full=full)
-        return self.news()
 
-    def attempt(self, org: str, resource: str, *, full: bool = False) -> None:
-        """Poll once, and bear it if the source gives no answer."""
-        with suppress(SourceError):
-            poll(Tools(self.source, self.store, self.plan, self.now_ms), Stream(org, resource), full=full)
+    def poll(self, org: str, resource: str, *, full: bool = False) -> list[Told]:
+        """Poll once; the events that this made."""
+        self.run(org, resource, full=full)
+        return self.news()
 
     def asked(self) -> list[str]:
         """The paths asked for since the last call."""
