@@ -1,8 +1,4 @@
-"""The sockets under ``http.py``: every wait knows when its request has to be over, and whether to stop.
-
-httpx has timeouts of single reads only, so a server that dribbles holds a request for ever. Here nothing
-blocks but ``Exchange.left_s`` allows it.
-"""
+"""The sockets under ``http.py``: to addresses that the guard allows, with TLS, and within the deadline."""
 
 import os
 import select
@@ -11,130 +7,30 @@ import ssl
 from collections.abc import Callable, Iterable
 from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 from time import monotonic
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpcore
 
+from poller import guard
+from poller.exchange import ConnectFailed, Exchange, HttpError
+from poller.settings import is_loopback
+
 CONNECT_S = 5.0  # for each address, and as much again for TLS; still within the deadline
-SLICE_S = 0.2  # how long a wait lasts before it looks whether to stop
+_READ_BYTES = 1 << 16
 
 _T = TypeVar("_T")
 _Address = tuple[socket.AddressFamily, Any]
 
 
-class HttpError(Exception):
-    """No usable answer. The message names the host and the cause, never a path, query string or header."""
-
-
-class ConnectFailed(HttpError):
-    """No connection: the name, the address, TLS, or nobody there within ``CONNECT_S``."""
-
-
-class TimedOut(HttpError):
-    """The request's total deadline passed."""
-
-
-class Disconnected(HttpError):
-    """The connection ended before the whole answer was there."""
-
-
-class Stale(Disconnected):
-    """A kept connection ended before one byte was answered: to be expected, so ask again at once."""
-
-
-class Malformed(HttpError):
-    """The answer is not HTTP, or its body is not in the encoding that it claims."""
-
-
-class TooLarge(HttpError):
-    """The body is larger than the caller's ``max_bytes``."""
-
-
-class Unsendable(HttpError):
-    """The URL or a header cannot be put into a request."""
-
-
-class Aborted(HttpError):
-    """The process stops, so the request was abandoned."""
-
-
-def redact_url(url: str) -> str:
-    """Give ``scheme://host[:port]`` alone: the rest of a webhook's URL is often a secret."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return "(not a URL)"
-    if not host:
-        return "(not a URL)"
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
-
-
-class Exchange:
-    """The request under way on one client: until when it may last, and what came of it so far."""
-
-    def __init__(self, stop: Event) -> None:
-        self._stop = stop
-        self._url, self._deadline_s, self.ends_at = "", 0.0, 0.0
-        self.reused, self.answered, self.ended = True, False, False
-
-    def begin(self, url: str, deadline_s: float) -> None:
-        """Start the clock of a request; raises ``Aborted`` when the process stops."""
-        self._url, self._deadline_s = url, deadline_s
-        self.ends_at = monotonic() + deadline_s
-        self.reused, self.answered, self.ended = True, False, False
-        self.left_s()
-
-    def error(self, kind: type[HttpError], cause: str) -> HttpError:
-        """An error of this request: its host, and ``cause`` in words."""
-        return kind(f"{redact_url(self._url)}: {cause}")
-
-    def disconnected(self, cause: str) -> HttpError:
-        """The error that a connection's early end is, by how far the answer had come."""
-        if self.answered:
-            return self.error(Disconnected, f"{cause} in the middle of the answer")
-        return self.error(Stale if self.reused else Disconnected, f"{cause} without an answer")
-
-    def left_s(self) -> float:
-        """How long to wait before asking again; raises ``Aborted`` or ``TimedOut`` when it is over."""
-        if self._stop.is_set():
-            raise self.error(Aborted, "abandoned, for the process stops")
-        left_s = self.ends_at - monotonic()
-        if left_s <= 0:
-            raise self.error(TimedOut, f"the deadline of {self._deadline_s:.3g} s passed")
-        return min(left_s, SLICE_S)
-
-    def wait(self, sock: socket.socket, event: int, until: float | None = None) -> None:
-        """Block until ``sock`` is ready for ``event``; past ``until`` raises ``TimeoutError``."""
-        ready = select.poll()
-        ready.register(sock, event)
-        while not ready.poll(self.left_s() * 1000):
-            if until is not None and monotonic() > until:
-                raise TimeoutError
-
-    def turn(self, act: Callable[[], _T], sock: socket.socket, event: int, until: float | None = None) -> _T:
-        """Do ``act`` on a socket that does not block, once it is ready for ``event`` or what TLS asks for."""
-        while True:
-            self.left_s()  # a flood keeps a socket ready, and never waits
-            try:
-                return act()
-            except BlockingIOError:
-                wanted = event
-            except ssl.SSLWantReadError:
-                wanted = select.POLLIN
-            except ssl.SSLWantWriteError:
-                wanted = select.POLLOUT
-            self.wait(sock, wanted, until)
-
-
 class Backend(httpcore.NetworkBackend):
-    """Makes the connections of one client."""
+    """Makes the connections of one client; with a ``proxy`` (its URL), they are to that."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, *, allow_private: bool, proxy: str = "") -> None:
         self._exchange = exchange
+        self._allow_private = allow_private
+        self._proxy = proxy
 
     def connect_tcp(
         self,
@@ -144,18 +40,26 @@ class Backend(httpcore.NetworkBackend):
         local_address: str | None = None,  # noqa: ARG002  any
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002  ours are set below
     ) -> httpcore.NetworkStream:
-        """Connect to the first of the host's addresses that answers; raises ``HttpError``."""
-        self._exchange.reused = False
+        """Connect to the first of the host's allowed addresses that answers; raises ``HttpError``."""
+        self._exchange.reused, self._exchange.hop = False, self._proxy
         failed: Exception = OSError("the name has no address")
         try:
-            for address in self._addresses(host, port):
+            for address in self._allowed(host, self._addresses(host, port)):
                 try:
-                    return _Stream(self._connected(address), self._exchange)
+                    return _Stream(self._connected(address), self._exchange, proxy=self._proxy.startswith("https:"))
                 except OSError as error:
                     failed = error
         except (OSError, ValueError) as error:
             failed = error
         raise self._exchange.error(ConnectFailed, _words(failed)) from failed
+
+    def _allowed(self, host: str, addresses: list[_Address]) -> list[_Address]:
+        """Leave out what the guard refuses; raises ``OSError`` with its reason where that is everything."""
+        loopback = is_loopback(host)
+        told = [guard.refusal(address[0], private=self._allow_private, loopback=loopback) for _, address in addresses]
+        if told and all(told):
+            raise OSError(told[0])
+        return [address for address, refused in zip(addresses, told, strict=True) if not refused]
 
     def _addresses(self, host: str, port: int) -> list[_Address]:
         """Resolve in a thread that nobody has to wait for: the system's resolver knows no deadline."""
@@ -192,7 +96,7 @@ def _raise_pending(sock: socket.socket) -> None:
 
 
 def _resolve(host: str, port: int) -> list[_Address] | Exception:
-    """Find the addresses of a host. All that is connected to comes out of here: an address guard's place."""
+    """Find the addresses of a host. All that is connected to comes out of here, and passes the guard."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except Exception as error:  # noqa: BLE001  raised again in the thread that waits
@@ -201,20 +105,28 @@ def _resolve(host: str, port: int) -> list[_Address] | Exception:
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connected socket that does not block. The timeouts that httpcore passes are the exchange's affair."""
+    """A connected socket that does not block. The timeouts that httpcore passes are the exchange's affair.
 
-    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+    ``proxy`` says that the first TLS on it is with a proxy; then there may be a second one, within that.
+    """
+
+    def __init__(self, sock: socket.socket, exchange: Exchange, *, proxy: bool) -> None:
         self._sock = sock
         self._exchange = exchange
+        self._proxy = proxy
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
-        try:
-            data = self._exchange.turn(partial(self._sock.recv, max_bytes), self._sock, select.POLLIN)
-        except OSError as error:
-            raise self._exchange.disconnected(_words(error)) from error
+        data = self.receive(max_bytes)
         self._exchange.answered |= bool(data)
         self._exchange.ended |= not data
         return data
+
+    def receive(self, max_bytes: int) -> bytes:
+        """Read what need not be a part of the answer: TLS within says other things too."""
+        try:
+            return self._exchange.turn(partial(self._sock.recv, max_bytes), self._sock, select.POLLIN)
+        except OSError as error:
+            raise self._exchange.disconnected(_words(error)) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         rest = memoryview(buffer)
@@ -235,17 +147,24 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
+        if not self._proxy:
+            self._exchange.hop = ""
         try:
-            self._sock = tls = ssl_context.wrap_socket(
-                self._sock, server_hostname=server_hostname, do_handshake_on_connect=False
-            )
-            self._exchange.turn(tls.do_handshake, tls, select.POLLIN, monotonic() + CONNECT_S)
-        except (OSError, ValueError) as error:
+            stream = self._secured(ssl_context, server_hostname)
+        except (OSError, ValueError, httpcore.WriteError) as error:
             self.close()
             raise self._exchange.error(ConnectFailed, _words(error)) from error
         except HttpError:
             self.close()
             raise
+        self._proxy, self._exchange.answered = False, False  # a proxy's yes is no answer yet
+        return stream
+
+    def _secured(self, context: ssl.SSLContext, host: str | None) -> httpcore.NetworkStream:
+        if isinstance(self._sock, ssl.SSLSocket):
+            return _Within(self, context, host, self._exchange)
+        self._sock = tls = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+        self._exchange.turn(tls.do_handshake, tls, select.POLLIN, monotonic() + CONNECT_S)
         return self
 
     def get_extra_info(self, info: str) -> object:
@@ -256,12 +175,66 @@ class _Stream(httpcore.NetworkStream):
         return self._sock if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket) else None
 
 
+class _Within(httpcore.NetworkStream):
+    """TLS with a server within the TLS with a proxy. Made, the handshake is done."""
+
+    def __init__(self, outer: _Stream, context: ssl.SSLContext, host: str | None, exchange: Exchange) -> None:
+        self._outer = outer
+        self._exchange = exchange
+        self._come, self._go = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._come, self._go, server_hostname=host)
+        self._turn(self._tls.do_handshake)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        try:
+            data = self._turn(partial(self._tls.read, max_bytes))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            data = b""
+        except OSError as error:
+            raise self._exchange.disconnected(_words(error)) from error
+        self._exchange.answered |= bool(data)
+        self._exchange.ended |= not data
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        for start in range(0, len(buffer), _READ_BYTES):
+            self._turn(partial(self._tls.write, buffer[start : start + _READ_BYTES]))
+
+    def close(self) -> None:
+        self._outer.close()
+
+    def get_extra_info(self, info: str) -> object:
+        return self._tls if info == "ssl_object" else self._outer.get_extra_info(info)
+
+    def _turn(self, act: Callable[[], _T]) -> _T:
+        """Do ``act``, with all that it wants sent and received."""
+        while True:
+            try:
+                done = act()
+            except ssl.SSLWantReadError:
+                self._outer.write(self._go.read())
+                if more := self._outer.receive(_READ_BYTES):
+                    self._come.write(more)
+                else:
+                    self._come.write_eof()
+            else:
+                self._outer.write(self._go.read())
+                return done
+
+
+_TLS_WORDS = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server asks for a client certificate: set client_cert and client_key",
+    "TLSV1_ALERT_UNKNOWN_CA": "the server does not know the authority of the client certificate",
+}
+
+
 def _words(error: Exception) -> str:
     """Say in words what an error of a socket, of TLS or of the resolver is."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {(error.reason or 'no reason given').replace('_', ' ').lower()}"
+        told = f"TLS failed: {(error.reason or 'no reason given').replace('_', ' ').lower()}"
+        return _TLS_WORDS.get(error.reason, told)
     if isinstance(error, socket.gaierror):
         return f"the name cannot be resolved: {error.strerror}"
     if isinstance(error, ValueError):

@@ -7,9 +7,7 @@ import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from ssl import SSLContext
 from threading import Event, Lock
 from time import monotonic
 from typing import NamedTuple
@@ -18,10 +16,9 @@ import httpcore
 import httpx
 
 from poller import __version__
-from poller.connection import (
-    CONNECT_S,
+from poller.connection import CONNECT_S
+from poller.exchange import (
     Aborted,
-    Backend,
     ConnectFailed,
     Disconnected,
     Exchange,
@@ -33,6 +30,7 @@ from poller.connection import (
     Unsendable,
     redact_url,
 )
+from poller.transport import Link, Proxy, Transport
 
 __all__ = [
     "Aborted",
@@ -40,7 +38,9 @@ __all__ = [
     "ConnectFailed",
     "Disconnected",
     "HttpError",
+    "Link",
     "Malformed",
+    "Proxy",
     "Response",
     "Stale",
     "TimedOut",
@@ -53,8 +53,6 @@ __all__ = [
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
-CONNECTIONS = 8  # httpcore's pool is quadratic beyond
-KEEP_ALIVE_S = 30.0
 TAIL_S = 2.0  # how long the body is read of an answer whose status is all that matters
 _STEP_BYTES = 1 << 20
 
@@ -73,13 +71,16 @@ class Client:
 
     Once ``stop`` is set, a request ends within a quarter of a second and raises ``Aborted``. TLS is always
     verified; redirects, cookies, and what the environment says of proxies and passwords are not followed.
+
+    Without a ``link`` the URLs are the operator's own, such as the API's base URL: private addresses are
+    allowed, and only what is never connected to is refused.
     """
 
-    def __init__(self, stop: Event | None = None) -> None:
+    def __init__(self, stop: Event | None = None, link: Link | None = None) -> None:
         self._exchange = Exchange(stop or Event())
         self._lock = Lock()
         self._http = httpx.Client(
-            transport=_Transport(self._exchange),
+            transport=Transport(self._exchange, link or Link(allow_private=True)),
             headers={"Accept-Encoding": "identity", "User-Agent": f"poller/{__version__}"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx.Timeout(None, connect=CONNECT_S),
@@ -182,52 +183,3 @@ def _failure(exchange: Exchange, error: Exception) -> HttpError:
     if exchange.ended:
         return exchange.disconnected("the connection was closed")
     return exchange.error(Malformed, "the answer is not proper HTTP")
-
-
-class _Transport(httpx.BaseTransport):
-    """Joins httpx to a pool of httpcore's that connects through ours: ``httpx.HTTPTransport`` cannot be told to.
-
-    A proxy, a certificate authority of one's own and a client certificate would come in here.
-    """
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=_tls(),
-            max_connections=CONNECTIONS,
-            max_keepalive_connections=CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE_S,
-            network_backend=Backend(exchange),
-        )
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()
-
-
-@cache
-def _tls() -> SSLContext:
-    """Make the context that all clients share: one costs 35 ms."""
-    return httpx.create_ssl_context(trust_env=False)

@@ -145,10 +145,15 @@ class Secret(Strict):
         return _read(Path(os.environ["CREDENTIALS_DIRECTORY"]) / str(self.credential))
 
 
+def check_private(path: Path) -> None:
+    """Refuse a file that others can read, with ``SettingError``; ``OSError`` where it is not there."""
+    if path.stat().st_mode & 0o077 and not _guarded(path, os.environ):
+        raise SettingError(f"{path} can be read by others; run: chmod 600 {path}")
+
+
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_mode & 0o077 and not _guarded(path, os.environ):
-            raise SettingError(f"{path} can be read by others; run: chmod 600 {path}")
+        check_private(path)
         return path.read_text()
     except UnicodeDecodeError:
         raise SettingError(f"{path} is not a text file") from None  # the cause would carry the bytes

@@ -29,13 +29,14 @@ from receiver import (
     reset,
 )
 
-from poller import connection, http
+from poller import connection, exchange, http
 from poller.http import (
     Aborted,
     Client,
     ConnectFailed,
     Disconnected,
     HttpError,
+    Link,
     Malformed,
     Stale,
     TimedOut,
@@ -124,9 +125,7 @@ def test_the_environment_names_no_proxy(client, monkeypatch):
         assert ask(client, receiver).status == 200
 
 
-@pytest.mark.parametrize(
-    "slow", [hang, hang_after_head, dribble, dribble_head, flood], ids=lambda slow: slow.__name__
-)
+@pytest.mark.parametrize("slow", [hang, hang_after_head, dribble, dribble_head, flood], ids=lambda slow: slow.__name__)
 def test_one_deadline_holds_for_the_whole_request(client, slow):
     """A server that is silent, slow or long-winded has no more time than any other."""
     with Receiver(slow()) as receiver:
@@ -156,7 +155,7 @@ def test_the_deadline_holds_for_writing(client):
 def test_connecting_has_a_limit_of_its_own(client, monkeypatch):
     """An address that drops packets costs ``CONNECT_S``, however long the deadline is."""
     monkeypatch.setattr(connection, "CONNECT_S", 0.1)
-    monkeypatch.setattr(connection, "SLICE_S", 0.05)
+    monkeypatch.setattr(exchange, "SLICE_S", 0.05)
     with socket.socket() as full:  # a listener whose queue is full does not answer
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -417,11 +416,10 @@ def test_a_certificate_is_verified(client, tls):
     assert receiver.records == []
 
 
-def test_tls_is_spoken(certificate, tls, monkeypatch):
+def test_tls_is_spoken(certificate, tls):
     """Over a trusted certificate: large both ways, the connection kept, the deadline kept."""
     trusting = ssl.create_default_context(cafile=certificate.with_suffix(".crt"))
-    monkeypatch.setattr(http, "_tls", lambda: trusting)
-    client, large = Client(), bytes(1 << 20)
+    client, large = Client(link=Link(tls=trusting)), bytes(1 << 20)
     with Receiver(answer(body=large), hang(), tls=tls) as receiver:
         assert ask(client, receiver, content=large, max_bytes=1 << 20).body == large
         with pytest.raises(TimedOut):
@@ -455,10 +453,3 @@ def test_a_handshake_that_hangs_meets_the_deadline(client):
         took_s, error = seconds(client.request, "GET", url, deadline_s=0.2, max_bytes=1)
     assert isinstance(error, TimedOut)
     assert took_s < 0.5
-
-
-def test_all_clients_share_one_tls_context():
-    """Making one costs 35 ms."""
-    assert http._tls() is http._tls()
-    assert http._tls().verify_mode == ssl.CERT_REQUIRED
-    assert http._tls().check_hostname

@@ -1,0 +1,120 @@
+"""How a client reaches its servers: which addresses, by which TLS, through which proxy."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ssl import SSLContext
+
+import httpcore
+import httpx
+
+from poller import tls
+from poller.connection import Backend
+from poller.exchange import ConnectFailed, Exchange, HttpError
+
+CONNECTIONS = 8  # httpcore's pool is quadratic beyond
+KEEP_ALIVE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy: ``url`` is scheme, host and port; with a ``user`` it is told that and the password."""
+
+    url: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    tls: SSLContext = field(default_factory=tls.context)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The way to a server. Through a ``proxy``, ``allow_private`` is about the address of that.
+
+    A name behind a proxy is resolved by the proxy, so that nothing here can say what it stands for.
+    """
+
+    allow_private: bool = False
+    tls: SSLContext = field(default_factory=tls.context)
+    proxy: Proxy | None = None
+
+
+class Transport(httpx.BaseTransport):
+    """Joins httpx to a pool of httpcore's that connects through ours: ``httpx.HTTPTransport`` cannot be told to."""
+
+    def __init__(self, exchange: Exchange, link: Link) -> None:
+        self._exchange = exchange
+        self._link = link
+        self._pool = _pool(exchange, link)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send, and give the answer up to its headers."""
+        url = request.url
+        answer = self._answer(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+    def _answer(self, request: httpcore.Request) -> httpcore.Response:
+        if self._link.proxy is None:
+            return self._pool.handle_request(request)
+        try:
+            answer = self._pool.handle_request(request)
+        except BaseException as error:
+            # httpcore takes a tunnel that failed for one in use: eight of them, and its pool waits for ever.
+            self._pool.close()
+            self._pool = _pool(self._exchange, self._link)
+            if isinstance(error, httpcore.ProxyError):
+                raise self._refused(str(error)[:3]) from None
+            raise
+        if answer.status == 407:  # of plain http, which has no tunnel
+            answer.close()
+            raise self._refused("407")
+        return answer
+
+    def _refused(self, status: str) -> HttpError:
+        self._exchange.hop = self._link.proxy.url if self._link.proxy else ""
+        why = "it wants another user or password" if status == "407" else "it does not connect"
+        return self._exchange.error(ConnectFailed, f"status {status}: {why}")
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+def _pool(exchange: Exchange, link: Link) -> httpcore.ConnectionPool:
+    proxy = link.proxy
+    backend = Backend(exchange, allow_private=link.allow_private, proxy=proxy.url if proxy else "")
+    if proxy is None:
+        return httpcore.ConnectionPool(
+            ssl_context=link.tls,
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=CONNECTIONS,
+            keepalive_expiry=KEEP_ALIVE_S,
+            network_backend=backend,
+        )
+    return httpcore.HTTPProxy(
+        proxy.url,
+        proxy_auth=(proxy.user, proxy.password) if proxy.user else None,
+        proxy_ssl_context=proxy.tls if proxy.url.startswith("https:") else None,
+        ssl_context=link.tls,
+        max_connections=CONNECTIONS,
+        max_keepalive_connections=CONNECTIONS,
+        keepalive_expiry=KEEP_ALIVE_S,
+        network_backend=backend,
+    )
