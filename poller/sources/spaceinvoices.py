@@ -151,7 +151,7 @@ class SpaceInvoices:
     def count(self, stream: Stream, parent: str = "") -> int:
         """See ``Source.count``."""
         count = _object(self._get(f"{self._path(stream, parent)}/count", parent=parent)).get("count")
-        if not isinstance(count, int) or count < 0:
+        if type(count) is not int or count < 0:
             raise Incomplete("the count is not a number")
         return count
 

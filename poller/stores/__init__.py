@@ -173,7 +173,7 @@ class Store(Protocol):
         ...
 
     def next_due_ms(self, sink: str) -> int | None:
-        """When the earliest pending delivery of the sink is due, None if there is none."""
+        """When the next delivery of the sink is due that is the first of its lane, None if there is none."""
         ...
 
     def settle(self, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int) -> None:

@@ -29,6 +29,10 @@ class Codec:
             return int(cursor.lastrowid or 0)
         return int(row[0])
 
+    def forget(self) -> None:
+        """Read dictionaries anew: one that was made in a transaction that failed is not there."""
+        self._known = {0: b""}
+
     def pack(self, body: bytes, dictionary: int) -> bytes:
         """The bytes to store."""
         packer = zlib.compressobj(1, zlib.DEFLATED, _WINDOW_BITS, 8, zlib.Z_DEFAULT_STRATEGY, self._text(dictionary))

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 import uuid
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,6 +68,10 @@ class LostError(OpeningError):
     exit_code = 70
 
 
+class OlderError(LostError):
+    """The state is whole, but older than it was: a restored backup, or a log that was deleted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
     """What the lock file says: who holds the state, which state it is, and how it was left."""
@@ -118,8 +123,8 @@ class Lock:
 def open_locked(path: Path, *, accept_loss: bool = False) -> tuple[sqlite3.Connection, Lock]:
     """Lock, check, open and migrate the database at ``path``, making it at a first start.
 
-    Raises ``OpeningError``. With ``accept_loss`` a state that is lost is begun anew; what was left of it
-    is moved aside.
+    Raises ``OpeningError``. With ``accept_loss`` a state that is lost is begun anew, and what was left of it
+    is moved aside; an older state is gone on from.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -134,40 +139,49 @@ def open_locked(path: Path, *, accept_loss: bool = False) -> tuple[sqlite3.Conne
 
 
 def _open(path: Path, lock: Lock, *, accept_loss: bool) -> sqlite3.Connection:
-    marker = lock.read()
     try:
-        _inspect(path, marker)
-        connection = _connect(path)
-        _check(connection, marker)
+        _inspect(path, lock.read())
+    except OlderError:
+        if not accept_loss:
+            raise
     except LostError:
         if not accept_loss:
             raise
         _move_aside(path)
-        marker = Marker()
-        connection = _connect(path)
+    try:
+        return _prepare(_connect(path), lock)
     except sqlite3.Error as error:
-        raise OpeningError(f"{path} cannot be opened: {error}") from error
-    return _prepare(connection, lock)
+        raise OpeningError(f"{path} cannot be written: {error}") from error
 
 
 def _inspect(path: Path, marker: Marker) -> None:
-    """Look at the file before anything is written to it."""
+    """Look at the state before anything is written to it: for damage too, unless it was left clean."""
     if not path.exists() or path.stat().st_size == 0:
         if not marker.state:
             return
         raise LostError(f"{path} is {'empty' if path.exists() else 'missing'}, but there was state. {_ADVICE}")
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        finally:
-            connection.close()
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            tables = _identify(path, connection)
+            damage = "" if marker.clean and marker.state else _damage(connection)
+            sequence = last_sequence(connection) if "meta" in tables else 0
+    except sqlite3.OperationalError as error:  # locked, no permission, a bad disk: not the file's fault
+        raise OpeningError(f"{path} cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
         raise LostError(f"{path} is damaged or not a database: {error}. {_ADVICE}") from error
-    if tables == 0 and marker.state:
+    if damage:
+        raise LostError(f"{path} is damaged: {damage}. {_ADVICE}")
+    if not tables and marker.state:
         raise LostError(f"{path} is empty, but there was state. {_ADVICE}")
+    if sequence < marker.sequence:
+        raise OlderError(f"{path} is older than it was when it was last closed. {_OLDER_ADVICE}")
+
+
+def _identify(path: Path, connection: sqlite3.Connection) -> set[str]:
+    """Whether the file is ours and not too new; what is in it."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if tables and application != APPLICATION_ID:
         raise ForeignError(f"{path} is another program's database; give poller a [state] path of its own")
     if version > VERSION:
@@ -175,11 +189,21 @@ def _inspect(path: Path, marker: Marker) -> None:
             f"{path} was written by a newer poller (schema {version}, this one knows {VERSION}); "
             "install that version again, or use another [state] path"
         )
+    return tables
+
+
+def _damage(connection: sqlite3.Connection) -> str:
+    (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return "" if answer == "ok" else str(answer).splitlines()[-1]
 
 
 _ADVICE = (
     "Restore a backup, or start anew with --accept-state-loss: events not yet delivered are then gone, "
     "and changes since the last poll are not told"
+)
+_OLDER_ADVICE = (
+    "If it is a backup that you restored, go on from it with --accept-state-loss: changes since then are found "
+    "and told again, under the same ids"
 )
 
 
@@ -194,23 +218,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check(connection: sqlite3.Connection, marker: Marker) -> None:
-    """After an unclean stop look for damage; always, whether the state is older than it was."""
-    trouble = ""
-    try:
-        if not marker.clean:
-            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            trouble = "" if answer == "ok" else f"is damaged: {answer}"
-        known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'meta'").fetchone()
-        if not trouble and (last_sequence(connection) if known else 0) < marker.sequence:
-            trouble = "is older than it was when it was last closed"
-    except sqlite3.DatabaseError as error:
-        trouble = f"is damaged: {error}"
-    if trouble:
-        connection.close()
-        raise LostError(f"the database {trouble}. {_ADVICE}")
-
-
 def _move_aside(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
@@ -219,17 +226,17 @@ def _move_aside(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, lock: Lock) -> sqlite3.Connection:
-    database = Database(connection)
     try:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        migrations.apply(database)
+        migrations.apply(Database(connection))
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('state', ?), ('sequence', '0')", [uuid.uuid4().hex])
-    except sqlite3.Error as error:
-        raise OpeningError(f"the state cannot be written: {error}") from error
-    (state,) = connection.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
-    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    lock.write(Marker(os.getpid(), started, state, last_sequence(connection), clean=False))
+        (state,) = connection.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        lock.write(Marker(os.getpid(), started, state, last_sequence(connection), clean=False))
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -8,15 +8,21 @@ from poller.model import Change, Event, Stream
 from poller.stores import Outgoing, Settlement, SinkStanding
 from poller.stores.opening import last_sequence
 
-DUE = """
-  SELECT d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, e.body
-  FROM delivery d JOIN event e USING (sequence)
-  WHERE d.sink = ? AND d.state = 'pending' AND d.due_ms <= ? AND NOT EXISTS (
+_FIRST_OF_LANE = """
+  d.sink = ? AND d.state = 'pending' AND NOT EXISTS (
     SELECT 1 FROM delivery p
     WHERE p.sink = d.sink AND p.lane = d.lane AND p.state = 'pending' AND p.sequence < d.sequence)
-  ORDER BY d.sequence LIMIT ?
+"""
+
+DUE = f"""
+  SELECT d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, e.body
+  FROM delivery d JOIN event e USING (sequence)
+  WHERE {_FIRST_OF_LANE} AND d.due_ms <= ? ORDER BY d.sequence LIMIT ?
 """
 """Pending deliveries of a sink that are due and the first of their lane."""
+
+NEXT_DUE = f"SELECT min(d.due_ms) FROM delivery d WHERE {_FIRST_OF_LANE}"
+"""When the next one is due; those behind it in its lane do not count, however long they are due."""
 
 
 def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequence[Outgoing], now_ms: int) -> None:

@@ -181,7 +181,7 @@ class SqliteStore:
     def next_due_ms(self, sink: str) -> int | None:
         """See ``Store.next_due_ms``."""
         with self._reading():
-            (due_ms,) = self._one("SELECT min(due_ms) FROM delivery WHERE sink = ? AND state = 'pending'", sink)
+            (due_ms,) = self._one(outbox.NEXT_DUE, sink)
             return None if due_ms is None else int(due_ms)
 
     def settle(self, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int) -> None:
@@ -237,6 +237,7 @@ class SqliteStore:
                 if self._connection.in_transaction:
                     self._run("ROLLBACK")
                 self._stream_ids.clear()
+                self._codec.forget()
                 raise
 
 

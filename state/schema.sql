@@ -1,0 +1,106 @@
+-- The tables of poller.db, for people to read: schema version 1.
+--
+-- Generated from the migrations in poller/stores/schema.py, and held to them by tests/stores/test_schema.py.
+-- To write it anew: rm state/schema.sql && make test ARGS=tests/stores/test_schema.py
+
+PRAGMA application_id = 1886350450;
+PRAGMA user_version = 1;
+
+CREATE TABLE body (
+  id INTEGER PRIMARY KEY,
+  dictionary INTEGER NOT NULL,
+  bytes BLOB NOT NULL
+);
+
+CREATE TABLE delivery (
+  sink TEXT NOT NULL,
+  sequence INTEGER NOT NULL REFERENCES event (sequence),
+  lane INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'parked')),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  due_ms INTEGER NOT NULL,
+  settled_ms INTEGER,
+  error TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (sink, sequence)
+) WITHOUT ROWID;
+
+CREATE INDEX delivery_lane ON delivery (sink, lane, sequence) WHERE state = 'pending';
+
+CREATE INDEX delivery_parked ON delivery (sink, sequence) WHERE state = 'parked';
+
+CREATE INDEX delivery_pending ON delivery (sink, sequence, lane, due_ms) WHERE state = 'pending';
+
+CREATE TABLE dictionary (
+  id INTEGER PRIMARY KEY,
+  resource TEXT NOT NULL UNIQUE,
+  bytes BLOB NOT NULL
+);
+
+CREATE TABLE event (
+  sequence INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  trigger TEXT NOT NULL,
+  org TEXT NOT NULL,
+  resource TEXT NOT NULL,
+  record TEXT NOT NULL,
+  recorded_ms INTEGER NOT NULL,
+  body BLOB NOT NULL
+);
+
+CREATE TABLE mark (
+  stream INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  updated_ms INTEGER,
+  digest BLOB NOT NULL,
+  state INTEGER NOT NULL,
+  parent TEXT NOT NULL,
+  body INTEGER NOT NULL,
+  PRIMARY KEY (stream, id)
+) WITHOUT ROWID;
+
+CREATE INDEX mark_missing ON mark (stream, id) WHERE state = 2;
+
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE quarantine (
+  stream INTEGER NOT NULL,
+  record TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  seen_ms INTEGER NOT NULL,
+  PRIMARY KEY (stream, record)
+) WITHOUT ROWID;
+
+CREATE TABLE sink (
+  name TEXT PRIMARY KEY,
+  failures INTEGER NOT NULL DEFAULT 0,
+  wait_until_ms INTEGER NOT NULL DEFAULT 0,
+  error TEXT NOT NULL DEFAULT '',
+  delivered INTEGER NOT NULL DEFAULT 0,
+  delivered_ms INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE stream (
+  id INTEGER PRIMARY KEY,
+  org TEXT NOT NULL,
+  resource TEXT NOT NULL,
+  baselined_ms INTEGER,
+  watermarks TEXT NOT NULL DEFAULT '{}',
+  sweep TEXT,
+  polls INTEGER NOT NULL DEFAULT 0,
+  sweeps INTEGER NOT NULL DEFAULT 0,
+  next_sweep_ms INTEGER NOT NULL DEFAULT 0,
+  live INTEGER NOT NULL DEFAULT 0,
+  missing INTEGER NOT NULL DEFAULT 0,
+  held_ms INTEGER,
+  count_gap INTEGER NOT NULL DEFAULT 0,
+  decision TEXT,
+  next_poll_ms INTEGER NOT NULL DEFAULT 0,
+  polled_ms INTEGER,
+  failures INTEGER NOT NULL DEFAULT 0,
+  error TEXT NOT NULL DEFAULT '',
+  suspended INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (org, resource)
+);

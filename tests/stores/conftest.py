@@ -1,0 +1,94 @@
+"""Stores in files, and steps to commit to them."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from poller import diff
+from poller.model import Record, State, Stream
+from poller.stores import Outgoing, Progress, Step, StoreError
+from poller.stores.sqlite import SqliteStore
+
+NOW_MS = 1_790_000_000_000
+
+
+class Feed:
+    """A stream of a store: what it shows is compared and committed, as a poll does it."""
+
+    def __init__(self, store, stream=Stream("o", "clients"), sinks=("a", "b")):  # noqa: B008 - it is frozen
+        self.store, self.stream, self.sinks = store, stream, sinks
+        self.progress = Progress()
+
+    def step(self, *records, sinks=None, quarantined=()):
+        """The step that these records lead to."""
+        marks = self.store.marks(self.stream, {record.id for record in records})
+        fresh = diff.differing(records, marks)
+        findings, _ = diff.compare(fresh, marks, self.store.bodies(marks.values()), diff.Rules())
+        changes = [finding.change for finding in findings if finding.change]
+        outgoing = [Outgoing(one, f"client.{one.kind}", self.sinks if sinks is None else sinks) for one in changes]
+        progress = replace(self.progress, polls=self.progress.polls + 1)
+        return Step(progress, findings, outgoing, quarantined)
+
+    def show(self, *records, now_ms=NOW_MS, **more):
+        """Commit them; the step."""
+        step = self.step(*records, **more)
+        self.store.commit(self.stream, step, now_ms)
+        self.progress = step.progress
+        return step
+
+    def set_states(self, state, *ids):
+        """Make these marks missing, say."""
+        marks = self.store.marks(self.stream, ids)
+        findings = [diff.Finding(State.LIVE, mark._replace(state=state)) for mark in marks.values()]
+        self.store.commit(self.stream, Step(self.progress, findings), NOW_MS)
+
+
+def record(record_id, text="", *, updated_ms=1000, deleted=False):
+    body = f'{{"id":"{record_id}","name":"{text}","note":"of some length, as bodies are"}}'
+    return Record(record_id, updated_ms, deleted, body.encode())
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "poller.db"
+
+
+@pytest.fixture
+def opened(path):
+    """Open the state; what is open at the end is closed."""
+    stores = []
+
+    def opened(where=path, **options):
+        stores.append(SqliteStore(where, "spaceinvoices", **options))
+        return stores[-1]
+
+    yield opened
+    for store in stores:
+        with suppress(StoreError):  # closed already
+            store.close()
+
+
+@pytest.fixture
+def store(opened):
+    return opened()
+
+
+@pytest.fixture
+def feed(store):
+    return Feed(store)
+
+
+@pytest.fixture
+def make_feed():
+    return Feed
+
+
+@pytest.fixture
+def make_record():
+    return record
+
+
+@pytest.fixture
+def now_ms():
+    return NOW_MS
