@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -37,8 +38,8 @@ log = structlog.get_logger()
 POLL_THREADS = 8
 LOOK_UP_RETRY_S = 30.0
 STORE_RETRY_S = 30.0
-DRAIN_S = 8.0
-"""How long a stop waits for sends under way: Docker kills after 10 s."""
+DRAIN_S = 7.0
+"""How long a stop waits for sends under way: it is over within 8 s, and Docker kills after 10 s."""
 
 
 def wall_ms() -> int:
@@ -85,18 +86,20 @@ class Service:
         except Exception as bug:
             log.exception("stream.broken", stream=stream.name)
             error = SourceError(f"a defect in poller: {type(bug).__name__}")
-        standing = after_poll(
-            self.store.standing(stream),
-            self.plan.watches[stream.resource],
-            error,
-            began_ms=began_ms,
-            now_ms=wall_ms(),
-            chance=random.random(),
-        )
-        self.store.schedule(standing)
+        standing = self._keep(stream, error, began_ms)
+        parent = self.plan.watches[stream.resource].resource.parent
+        if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
+            self._keep(Stream(stream.org, parent), None, began_ms)
         if error and not self.stop.is_set():
             event = "stream.suspended" if standing.suspended else "stream.failed"
             log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)
+        return standing
+
+    def _keep(self, stream: Stream, error: SourceError | StoreError | None, began_ms: int) -> Standing:
+        """Keep how a poll went, and when the next one is due."""
+        before, watch = self.store.standing(stream), self.plan.watches[stream.resource]
+        standing = after_poll(before, watch, error, began_ms=began_ms, now_ms=wall_ms(), chance=random.random())
+        self.store.schedule(standing)
         return standing
 
     def suspend_unseen(self, orgs: Iterable[str]) -> None:
@@ -135,10 +138,14 @@ class Daemon:
         self._rate = rate
         self._look_up_every_s = look_up_every_s
         self._followed: set[Stream] = set()
+        self._stopping = False
+        self._signals: SimpleQueue[int] = SimpleQueue()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": JobPool(POLL_THREADS)},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            # A poll plans the next one while it still counts as an instance itself: at 1, one that is due at once
+            # would be skipped, and the stream forgotten. Two polls of a stream are kept apart by ``Tools.turns``.
+            job_defaults={"coalesce": True, "max_instances": POLL_THREADS, "misfire_grace_time": None},
         )
 
     def run(self) -> None:
@@ -162,7 +169,8 @@ class Daemon:
         self._follow({standing.stream.org for standing in self._service.store.streams() if not standing.suspended})
         self._at(wall_ms(), self._look_up, "organizations")
         log.info("poller.started", version=__version__, sinks=[queue.name for queue in self._service.drains])
-        stop.wait()
+        self._signals.get()
+        stop.set()
         control.close()
         self._scheduler.shutdown(wait=False)
         self._service.wake()
@@ -172,9 +180,11 @@ class Daemon:
         log.info("poller.stopped")
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._service.stop.is_set():
+        """Say so by what takes no lock: the signal may have come while this very thread was holding it."""
+        if self._stopping:
             os._exit(128 + number)
-        self._service.stop.set()
+        self._stopping = True
+        self._signals.put(number)
 
     def _at(self, time_ms: int, job: Callable[..., None], name: str, *arguments: object) -> None:
         moment = datetime.fromtimestamp(time_ms / 1000, UTC)

@@ -49,9 +49,10 @@ def after_poll(
 def first_poll_ms(standing: Standing, watch: Watch, *, now_ms: int, spread_s: float, chance: float) -> int:
     """When a stream is polled first after a start: as stored, or, never polled, somewhere within ``spread_s``.
 
-    A stored time further off than any wait can be is a clock that was set back: then it is now.
+    So is one that was suspended: the token may be another one now, or the organization is back. A stored
+    time further off than any wait can be is a clock that was set back: then it is now.
     """
-    if standing.next_poll_ms == 0:
+    if standing.next_poll_ms == 0 or standing.suspended:
         return now_ms + int(min(spread_s, watch.every_s) * chance * 1000)
     furthest_ms = now_ms + int(max(watch.every_s * (1 + JITTER), CEILING_S) * 1000)
     return now_ms if standing.next_poll_ms > furthest_ms else max(now_ms, standing.next_poll_ms)

@@ -1,0 +1,241 @@
+"""The real process on a configuration of its own: start it, read what it says, signal it, kill it.
+
+The account that it polls is a simulator in the test's own process, so that a test can change it at will.
+"""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from itertools import count
+from pathlib import Path
+from signal import SIGABRT, SIGTERM
+from typing import Any, NamedTuple, Self
+
+import poller
+
+TOKEN = "canary-token-" + "t" * 51
+SECRET = "whsec_Y2FuYXJ5LXNlY3JldC1vZi10d2VudHktZm91cg=="
+
+_MAIN = "\nfrom poller.cli import main\nmain(prog_name='poller')\n"
+
+
+def eventually(condition: Callable[[], Any], timeout_s: float = 15.0, every_s: float = 0.01) -> Any:
+    """Wait until ``condition`` gives something true, and give that; fail after ``timeout_s``."""
+    ends_at = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < ends_at, f"not within {timeout_s} s"
+        time.sleep(every_s)
+    return found
+
+
+class Finished(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def log(self) -> list[dict[str, Any]]:
+        return _log(self.err)
+
+
+class Poller:
+    """A process under way, as a context manager that leaves none behind. Its output goes to files."""
+
+    def __init__(self, command: list[str], folder: Path, name: str, env: Mapping[str, str]) -> None:
+        self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder, env=dict(env)
+            )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def log(self, event: str = "") -> list[dict[str, Any]]:
+        """What it logged so far, all or the lines of one event."""
+        return [line for line in _log(self.err) if event in ("", line["event"])]
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events on its standard output so far; a line that is being written is left out."""
+        return [json.loads(line) for line in self.out.splitlines(keepends=True) if line.endswith("\n")]
+
+    def up(self) -> "Poller":
+        """Wait until it has started."""
+        return self.until(lambda: '"poller.started"' in self.err)
+
+    def until(self, condition: Callable[[], Any], timeout_s: float = 15.0) -> "Poller":
+        """Wait for ``condition``; fail at once where the process ended before."""
+        eventually(lambda: self.ended() or condition(), timeout_s)
+        assert condition(), f"it ended with {self._process.poll()}:\n{self.err}"
+        return self
+
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait(10)
+
+    def wait(self, timeout_s: float = 15.0) -> Finished:
+        """Wait for its end; a process that does not come to it says where all of its threads are."""
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.signal(SIGABRT)
+            self._process.wait(5)
+            raise AssertionError(f"not ended within {timeout_s} s:\n{self.err}") from None
+        return Finished(code, self.out, self.err)
+
+    def stop(self, number: int = SIGTERM, timeout_s: float = 15.0) -> Finished:
+        """Ask it to end, and wait for that."""
+        self.signal(number)
+        return self.wait(timeout_s)
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _log(text: str) -> list[dict[str, Any]]:
+    lines = [line for line in text.splitlines(keepends=True) if line.startswith("{") and line.endswith("}\n")]
+    return [json.loads(line) for line in lines]
+
+
+class Site:
+    """A folder with a configuration in it, and commands that run there.
+
+    ``source`` are keys of ``[source]``, ``tables`` is TOML for the rest. ``patch`` is Python that a command
+    runs before the command line's ``main``: to shorten a wait, or to break what a test must notice.
+    """
+
+    def __init__(self, folder: Path, url: str, tables: str = "", *, patch: str = "", **source: Any) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.database = folder / "poller.db"
+        self.config = folder / "config.toml"
+        self.patch = patch
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONPATH": str(Path(poller.__file__).parents[1]),
+            "PYTHONWARNINGS": "error",
+            "POLLER_TEST_TOKEN": TOKEN,
+            "POLLER_TEST_SECRET": SECRET,
+        }
+        self._number = count(1)
+        keys = {"base_url": url, "every": "100ms", "rate": 100, "overlap": "5s"} | source
+        lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+        self.config.write_text(
+            "\n".join(['[source]\ntoken = { env = "POLLER_TEST_TOKEN" }', *lines])
+            + f'\n\n[state]\npath = "{self.database}"\n\n{tables}'
+        )
+
+    def start(self, *arguments: str, patch: str | None = None) -> Poller:
+        """Begin a command, ``run`` if none is named."""
+        code = self.patch if patch is None else patch
+        python = [sys.executable, "-c", code + _MAIN] if code else [sys.executable, "-m", "poller"]
+        command = [*python, "--config", str(self.config), *(arguments or ("run",))]
+        return Poller(command, self.folder, f"run-{next(self._number)}", self.env)
+
+    def run(self, *arguments: str, patch: str | None = None, timeout_s: float = 30.0) -> Finished:
+        """Carry out a command to its end."""
+        with self.start(*arguments, patch=patch) as poller:
+            return poller.wait(timeout_s)
+
+    def status(self) -> dict[str, Any]:
+        """What ``poller status --json`` says."""
+        done = self.run("status", "--json")
+        assert done.code == 0, done.err
+        found: dict[str, Any] = json.loads(done.out)
+        return found
+
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask the database, whether a poller runs or not."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def dump(self) -> list[str]:
+        """All that the database says, as SQL."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)) as connection:
+            return list(connection.iterdump())
+
+    def baselined(self, streams: int = 10) -> bool:
+        """Whether so many streams have their silent baseline."""
+        if not self.database.exists():
+            return False
+        with suppress(sqlite3.OperationalError):  # not migrated yet
+            return self.query("SELECT count(*) FROM stream WHERE baselined_ms IS NOT NULL")[0][0] >= streams
+        return False
+
+
+def webhook(name: str, url: str, **keys: Any) -> str:
+    """The table of a signed webhook sink."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    return "\n".join(
+        [f'[sinks.{name}]\nkind = "webhook"\nurl = "{url}"\nsecret = {{ env = "POLLER_TEST_SECRET" }}', *lines, ""]
+    )
+
+
+def file(name: str, path: Path) -> str:
+    """The table of a file sink."""
+    return f'[sinks.{name}]\nkind = "file"\npath = "{path}"\n'
+
+
+STDOUT = '[sinks.stdout]\nkind = "stdout"\n'
+
+HASTE = """
+from poller import deliver, retry
+retry.SINK_WAITS_S = (0.2, 0.2)
+retry.EVENT_WAITS_S = (0.0, 0.3, 0.3)
+deliver.SHORTEST_WAIT_S, deliver.STEP_BACK_MS = 0.1, 10
+"""
+"""Waits of a fraction of a second in place of the policy's."""
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The events in a file, whole lines only."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def only(*resources: str) -> str:
+    """The table that switches all other resources off."""
+    return "[resources]\n" + "".join(f"{name} = false\n" for name in RESOURCES if name not in resources)
+
+
+RESOURCES = (
+    "clients",
+    "documents",
+    "items",
+    "payments",
+    "recurrences",
+    "taxes",
+    "units",
+    "categories",
+    "prices",
+    "orders",
+)
