@@ -139,9 +139,7 @@ def test_sql_stays_in_the_stores(name):
     """No other module holds a statement; docstrings may speak of them."""
     tree = ast.parse(MODULES[name].read_text())
     spoken = {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
     strings = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     assert [node.value for node in strings if id(node) not in spoken and SQL.search(node.value)] == []
