@@ -21,7 +21,7 @@ CREATE TABLE delivery (
   due_ms INTEGER NOT NULL,
   settled_ms INTEGER,
   error TEXT NOT NULL DEFAULT '',
-  PRIMARY KEY (sink, sequence)
+  PRIMARY KEY (sequence, sink)
 ) WITHOUT ROWID;
 
 CREATE INDEX delivery_lane ON delivery (sink, lane, sequence) WHERE state = 'pending';

@@ -9,15 +9,18 @@ from poller.stores import Outgoing, Settlement, SinkStanding
 from poller.stores.opening import last_sequence
 
 _FIRST_OF_LANE = """
-  d.sink = ? AND d.state = 'pending' AND NOT EXISTS (
+  d.sink = ?1 AND d.state = 'pending' AND NOT EXISTS (
     SELECT 1 FROM delivery p
     WHERE p.sink = d.sink AND p.lane = d.lane AND p.state = 'pending' AND p.sequence < d.sequence)
 """
 
+LONGEST_WAIT_MS = 2 * 86_400_000
+"""No delivery waits so long: one that is due later than that was kept before the clock was set back."""
+
 DUE = f"""
   SELECT d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, e.body
   FROM delivery d JOIN event e USING (sequence)
-  WHERE {_FIRST_OF_LANE} AND d.due_ms <= ? ORDER BY d.sequence LIMIT ?
+  WHERE {_FIRST_OF_LANE} AND d.due_ms NOT BETWEEN ?2 + 1 AND ?2 + {LONGEST_WAIT_MS} ORDER BY d.sequence LIMIT ?3
 """
 """Pending deliveries of a sink that are due and the first of their lane."""
 

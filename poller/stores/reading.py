@@ -83,14 +83,16 @@ class View:
     def backlogs(self) -> list[Backlog]:
         """Every sink that ever had a delivery."""
         found = self._database.execute(
-            """WITH counted AS (
-                 SELECT d.sink, sum(state = 'pending') AS pending, sum(state = 'parked') AS parked,
-                   min(iif(state = 'pending', recorded_ms, NULL)) AS oldest_ms
-                 FROM delivery d JOIN event USING (sequence) WHERE state IN ('pending', 'parked') GROUP BY d.sink),
-               names AS (SELECT sink AS name FROM counted UNION SELECT name FROM sink)
-               SELECT names.name, coalesce(pending, 0), coalesce(parked, 0), coalesce(delivered, 0), oldest_ms,
+            """WITH waiting AS (
+                 SELECT sink, count(*) AS pending, min(sequence) AS oldest
+                 FROM delivery WHERE state = 'pending' GROUP BY sink),
+               given_up AS (SELECT sink, count(*) AS parked FROM delivery WHERE state = 'parked' GROUP BY sink),
+               names AS (SELECT sink AS name FROM waiting UNION SELECT sink FROM given_up UNION SELECT name FROM sink)
+               SELECT names.name, coalesce(pending, 0), coalesce(parked, 0), coalesce(delivered, 0),
+                 (SELECT recorded_ms FROM event WHERE sequence = oldest),
                  delivered_ms, coalesce(failures, 0), coalesce(wait_until_ms, 0), coalesce(error, '')
-               FROM names LEFT JOIN counted ON counted.sink = names.name LEFT JOIN sink ON sink.name = names.name
+               FROM names LEFT JOIN waiting ON waiting.sink = names.name
+                 LEFT JOIN given_up ON given_up.sink = names.name LEFT JOIN sink ON sink.name = names.name
                ORDER BY 1"""
         )
         return [Backlog(*row) for row in found]
