@@ -56,7 +56,7 @@ class Drain:
         self._settle()
         now_ms = self.now_ms()
         standing = self.standing()
-        if standing.wait_until_ms > now_ms:
+        if _waits(standing, now_ms):
             self._ahead.clear()
             return min((standing.wait_until_ms - now_ms) / 1000, IDLE_S)
         self._send(1 if standing.failures else self.sink.concurrency, now_ms)
@@ -94,10 +94,14 @@ class Drain:
 
     def _call(self, batch: list[Delivery]) -> list[Outcome]:
         try:
-            return list(self.sink.send(batch))
+            outcomes = list(self.sink.send(batch))
         except Exception as error:
             log.exception("sink.broken", sink=self.name)
             return [Refused(f"the sink failed: {type(error).__name__}")] * len(batch)
+        if len(outcomes) == len(batch):
+            return outcomes
+        log.error("sink.broken", sink=self.name, outcomes=len(outcomes), deliveries=len(batch))
+        return [Refused("the sink failed: it did not answer for each delivery")] * len(batch)
 
     def _settle(self) -> None:
         done = [future for future in self._flying if future.done()]
@@ -140,8 +144,9 @@ def settle(
 ) -> tuple[list[Settlement], SinkStanding]:
     """What answers mean for their deliveries and for their sink.
 
-    Several failures at once are one failure of the receiver; any yes or no shows that it is there. What
-    met the failure steps back a little, so that the next probe is another delivery.
+    Several failures at once are one failure of the receiver; any yes or no shows that it is there, but does
+    not end a wait: it is to a send from before. What met the failure steps back a little, so that the next
+    probe is another delivery.
     """
     after = _standing([outcome for _, outcome in answered], standing, now_ms, chance)
     return [_settlement(*pair, after, now_ms, chance) for pair in answered], after
@@ -149,12 +154,19 @@ def settle(
 
 def _standing(outcomes: Sequence[Outcome], before: SinkStanding, now_ms: int, chance: float) -> SinkStanding:
     troubles = [outcome for outcome in outcomes if isinstance(outcome, Later)]
+    waits = _waits(before, now_ms)
     if not troubles:
-        return SinkStanding()
-    failures = before.failures if before.wait_until_ms > now_ms else before.failures + 1
+        return before if waits else SinkStanding()
+    failures = before.failures if waits else before.failures + 1
     asked_s = [trouble.after_s for trouble in troubles if trouble.after_s is not None]
     wait_s = max(SHORTEST_WAIT_S, max(asked_s, default=retry.sink_wait_s(failures, chance)))
-    return SinkStanding(failures, max(before.wait_until_ms, now_ms + int(wait_s * 1000)), troubles[0].reason)
+    until_ms = max(before.wait_until_ms if waits else 0, now_ms + int(wait_s * 1000))
+    return SinkStanding(failures, until_ms, troubles[0].reason)
+
+
+def _waits(standing: SinkStanding, now_ms: int) -> bool:
+    """Whether the sink waits. An end further off than any wait can be is a clock that was set back."""
+    return 0 < standing.wait_until_ms - now_ms <= retry.RETRY_AFTER_CEILING_S * 1000
 
 
 def _settlement(delivery: Delivery, outcome: Outcome, sink: SinkStanding, now_ms: int, chance: float) -> Settlement:

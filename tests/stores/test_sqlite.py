@@ -516,3 +516,11 @@ def test_quarantine_is_counted_and_cleared(store, feed, now_ms):
     assert store.quarantined(feed.stream) == 1
     store.clear_quarantine(feed.stream, now_ms + 11)
     assert store.quarantined(feed.stream) == 0
+
+
+def test_a_delivery_due_further_off_than_any_wait_is_due(store, queue, now_ms):
+    """It was kept before the clock was set back."""
+    settle(store, queue[0], "pending", now_ms + 2 * DAY_MS)
+    assert due(store, now_ms) == [queue[1], queue[3]]
+    assert due(store, now_ms - 1) == [queue[0]]
+    assert due(store, now_ms - 3 * DAY_MS) == [queue[0], queue[1], queue[3]]
