@@ -285,7 +285,7 @@ def test_a_refused_token_suspends_and_announces_nothing(tmp_path, api, account, 
     with site.start() as poller:
         poller.until(poller.events, 5)
         assert [event["type"] for event in poller.events()] == ["com.spaceinvoices.client.deleted"]
-        assert site.query("SELECT suspended, error FROM stream WHERE resource = 'clients'") == [(0, "")]
+        poller.until(lambda: site.query("SELECT suspended, error FROM stream") == [(0, "")])
 
 
 def test_the_state_may_lie_in_a_long_folder(tmp_path, api):
