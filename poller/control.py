@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -52,6 +52,8 @@ class Control:
     def close(self) -> None:
         """Stop listening."""
         self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # closed already
+            self._socket.shutdown(socket.SHUT_RDWR)  # closing alone does not wake the thread that accepts
         self._socket.close()
 
     def _listen(self) -> None:
@@ -113,6 +115,6 @@ def _line(connection: socket.socket) -> dict[str, Any]:
         text += piece
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"error": "that was not one line of JSON"}
     return found if isinstance(found, dict) else {}
