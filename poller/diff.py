@@ -180,17 +180,21 @@ def _updated(record: Record, mark: Mark, last: bytes, rules: Rules) -> Change | 
 
 
 def _content(value: dict[str, Any], ignore: frozenset[str]) -> dict[str, Any]:
-    return {key: item for key, item in _kept(value, ignore, "") if key != STAMP}
+    return {key: item for key, item in _kept(value, ignore, "").items() if key != STAMP}
 
 
-def _kept(value: dict[str, Any], ignore: frozenset[str], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, item in value.items():
-        path = prefix + key
-        if path not in ignore:
-            yield key, dict(_kept(item, ignore, f"{path}.")) if isinstance(item, dict) else item
+def _kept(value: dict[str, Any], ignore: frozenset[str], prefix: str) -> dict[str, Any]:
+    if not any(path.startswith(prefix) for path in ignore):
+        return value
+    return {
+        key: _kept(item, ignore, f"{prefix}{key}.") if isinstance(item, dict) else item
+        for key, item in value.items()
+        if prefix + key not in ignore
+    }
 
 
 _ABSENT = object()
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def _differences(
@@ -198,10 +202,12 @@ def _differences(
 ) -> Iterator[tuple[str, Any]]:
     """Changed paths with their old values, in the order of the new record, then what is gone from it."""
     for key in (*new, *(key for key in old if key not in new)):
+        before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
+        if type(before) in _PLAIN and type(before) is type(after) and before == after:
+            continue  # most are, so this comes first
         path = prefix + key
         if path in skipped:
             continue
-        before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(before, after, skipped, f"{path}.")
         elif not _same(before, after):

@@ -33,14 +33,13 @@ def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequ
     if not outgoing:
         return
     sequence = last_sequence(connection)
+    deliveries: list[tuple[str, int, int, int]] = []
     for change, trigger, sinks in outgoing:
         sequence = max(sequence + 1, now_ms * 1000)
         event = _enter(connection, source, stream, trigger, change, sequence, now_ms)
         lane = route.lane(envelope.partition_key(stream, event.record_id))
-        connection.executemany(
-            "INSERT INTO delivery (sink, sequence, lane, due_ms) VALUES (?, ?, ?, ?)",
-            [(sink, sequence, lane, now_ms) for sink in sinks],
-        )
+        deliveries += [(sink, sequence, lane, now_ms) for sink in sinks]
+    connection.executemany("INSERT INTO delivery (sink, sequence, lane, due_ms) VALUES (?, ?, ?, ?)", deliveries)
     connection.execute("UPDATE meta SET value = ? WHERE key = 'sequence'", [str(sequence)])
 
 
