@@ -3,6 +3,7 @@
 import hmac
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import click
@@ -24,17 +25,18 @@ def server(port: int, secret: str | None, show: Callable[[str], None]) -> Thread
 
         def do_POST(self) -> None:
             size = self.headers.get("content-length", "")
-            if not size.isdigit() or int(size) > _LARGEST:
-                self._answer(413)
+            if not (size.isdecimal() and len(size) <= 8 and int(size) <= _LARGEST):
+                self._answer(413, ("Connection", "close"))  # nobody knows where the next request would begin
                 return
             body = self.rfile.read(int(size))
             refused = trouble(dict(self.headers.items()), body, key, time.time())
             show(f"REFUSED: {refused}" if refused else body.decode(errors="replace"))
             self._answer(401 if refused else 204)
 
-        def _answer(self, status: int) -> None:
+        def _answer(self, status: int, *headers: tuple[str, str]) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            for name, value in (("Content-Length", "0"), *headers):
+                self.send_header(name, value)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -56,14 +58,20 @@ def trouble(headers: dict[str, str], body: bytes, key: bytes | None, now_s: floa
         return "it is not signed"
     if abs(now_s - sent_s) > TOLERANCE_S:
         return "its signature is too old"
-    if not any(hmac.compare_digest(expected, signature) for signature in signatures):
+    if not any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures):
         return "its signature is not of this secret"
     return ""
 
 
 def listen(port: int, secret: str | None) -> None:
     """Receive until interrupted."""
-    with server(port, secret, click.echo) as receiver:
+    try:
+        receiver = server(port, secret, click.echo)
+    except ValueError as error:
+        raise click.UsageError('the secret is not usable: what follows "whsec_" should be base64') from error
+    except OSError as error:
+        raise click.ClickException(f"port {port}: {error.strerror}; choose another one with --port") from error
+    with receiver, suppress(KeyboardInterrupt):
         verified = "verified" if secret else "not verified: no --secret"
         click.echo(f"Listening on http://127.0.0.1:{receiver.server_port}/ (signatures are {verified})", err=True)
         receiver.serve_forever()
