@@ -6,6 +6,7 @@ The envelope is CloudEvents 1.0 in structured JSON; authentication follows Stand
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 
 import msgspec
 
@@ -14,6 +15,7 @@ from poller.model import Change, Event, Kind, Resource, Stream, format_time
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 _encode = msgspec.json.encode
+_stamp = lru_cache(maxsize=16)(format_time)  # a page's events are all recorded at one time
 _LINE = bytes.maketrans(b"\n\r", b"  ")
 
 
@@ -64,7 +66,7 @@ def seal(source: str, stream: Stream, name: str, change: Change, *, ordinal: int
             "type": f"com.{source}.{name}",
             "subject": f"{stream.resource}/{change.record_id}",
             "time": format_time(now_ms if change.time_ms is None else change.time_ms),
-            "recordedtime": format_time(now_ms),
+            "recordedtime": _stamp(now_ms),
             "sequence": f"{sequence:020d}",
             "partitionkey": partition_key(stream, change.record_id),
             "datacontenttype": "application/json",
