@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -52,7 +52,7 @@ def _told(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     click.echo("\n".join(f"poller: {line}" for line in message.splitlines()), err=True)
     raise SystemExit(code)
 
@@ -177,9 +177,20 @@ def status(*, as_json: bool) -> None:
 
 def _running(path: Path) -> int | None:
     try:
-        return int(control.ask(path, "ping")["pid"])
+        return int(_ask(path, "ping")["pid"])
     except control.NotRunning:
         return None
+
+
+def _ask(path: Path, command: str, **request: object) -> dict[str, Any]:
+    """What the poller that runs answers; raises ``control.NotRunning``."""
+    try:
+        answer = control.ask(path, command, **request)
+    except OSError as error:
+        _fail(f"the running poller does not answer: {error}", 1)
+    if "error" in answer:
+        _fail(f"the running poller could not do it: {answer['error']}", 1)
+    return answer
 
 
 @main.command()
@@ -222,7 +233,7 @@ def retry(event_id: str | None, sink: str | None) -> None:
     """
     path = _config().state.path
     try:
-        count = control.ask(path, "retry", sink=sink, event_id=event_id)["count"]
+        count = _ask(path, "retry", sink=sink, event_id=event_id)["count"]
     except control.NotRunning:
         with _stopped(path) as store:
             count = store.retry(sink, event_id, daemon.wall_ms())
@@ -266,7 +277,7 @@ def reject(stream: str) -> None:
 def _decide(stream: str, decision: Decision) -> None:
     path = _config().state.path
     try:
-        held = control.ask(path, "decide", stream=stream, decision=decision)["held"]
+        held = _ask(path, "decide", stream=stream, decision=decision)["held"]
     except control.NotRunning:
         with _stopped(path) as store:
             held = store.decide(stream, decision)
