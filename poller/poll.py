@@ -14,15 +14,12 @@ import structlog
 
 from poller import diff
 from poller.model import Page, State, Stream
-from poller.running import Poll, Tools, began_ms
+from poller.running import UNREAD, Poll, Tools, began_ms
 from poller.sources import Increment, ParentGone, Sweep
 from poller.stores import Pass
 from poller.sweep import CHUNK_MARKS, disagreement, settle_missing, sweep
 
 log = structlog.get_logger()
-
-UNREAD = 0
-"""The watermark of a listing that was never read to its end."""
 
 WOBBLE_MS = 30_000
 """By so much a watermark may go back by itself: it is ``Date`` less the time that the request took."""

@@ -14,6 +14,9 @@ from poller.stores import Outgoing, Progress, Step, Store
 
 log = structlog.get_logger()
 
+UNREAD = 0
+"""The watermark of a listing that was never read to its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:

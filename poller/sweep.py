@@ -15,7 +15,7 @@ import structlog
 from poller import diff
 from poller.diff import Finding
 from poller.model import Mark, Page, Quarantined, State
-from poller.running import Poll, began_ms
+from poller.running import UNREAD, Poll, began_ms
 from poller.sources import ParentGone, Sweep
 from poller.stores import Decision, Pass, Sweeping
 
@@ -42,7 +42,7 @@ def _sweep_listing(poll: Poll, at: Sweeping) -> Sweeping:
         return _rest(poll, at)
     except ParentGone:
         poll.tools.store.sweep_soon(poll.parent_stream())
-        return at
+        return replace(at, began={**at.began, at.parent: UNREAD})
 
 
 def _take(poll: Poll, page: Page, at: Sweeping) -> Sweeping:
@@ -105,7 +105,8 @@ def _conclude(poll: Poll, done: Sweeping) -> None:
         next_sweep_ms=now_ms + int(poll.watch.sweep_every_s * 1000),
     )
     if done.kind == Pass.BASELINE:
-        progress = replace(progress, baselined_ms=now_ms, watermarks=done.began)
+        watermarks = {parent: began if parent in poll.parents else UNREAD for parent, began in done.began.items()}
+        progress = replace(progress, baselined_ms=now_ms, watermarks=watermarks)
         log.info("stream.baselined", stream=poll.stream.name, records=progress.live)
     poll.commit(progress)
     poll.tools.store.clear_quarantine(poll.stream, done.started_ms)

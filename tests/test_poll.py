@@ -760,6 +760,39 @@ def test_a_price_list_that_goes_after_its_first_reading_failed(prices, simulator
     assert sorted(kinds(events)) == sorted([("deleted", new), *(("deleted", one) for one in ids[:2])])
 
 
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_price_list_that_goes_in_the_first_sight(rig_of, simulator, account, org, silent):
+    """It was half read when it was not there for a moment: the rest of its prices is read later."""
+    parent = account.create(org, "price_lists")
+    ids = account.bulk_create(org, "prices", 4, parent=parent)
+    rig = rig_of(plan("prices", emit_first=not silent))
+    rig.now_ms.advance(HOUR_MS)
+    simulator.page_cap = 2
+    simulator.faults.at(2, faults.organization_gone, path="prices")
+    assert kinds(rig.poll(org, "prices")) == ([] if silent else [("created", one) for one in ids[:2]])
+    assert kinds(rig.poll(org, "prices")) == [("created", one) for one in ids[2:]]
+    assert rig.poll(org, "prices", full=True) == []
+
+
+def test_a_price_list_that_is_gone_when_the_first_sight_resumes(rig_of, simulator, account, org):
+    """And is back before anyone knew: the same."""
+    first, other = (account.create(org, "price_lists") for _ in range(2))
+    ids = account.bulk_create(org, "prices", 4, parent=first)
+    account.create(org, "prices", parent=other)
+    rig = rig_of(plan("prices", "price_lists", emit_first=True))
+    rig.now_ms.advance(HOUR_MS)
+    simulator.page_cap = 2
+    simulator.faults.at(2, faults.html, path="prices")
+    with pytest.raises(Incomplete):
+        rig.poll(org, "prices")
+    account.soft_delete(org, "price_lists", first)
+    rig.poll(org, "prices")
+    account.restore(org, "price_lists", first)
+    rig.poll(org, "prices")
+    told = [event.record_id for event in rig.outbox() if event.resource == "prices" and event.kind == "created"]
+    assert set(ids) <= set(told)
+
+
 def test_a_restored_price_list_brings_its_prices_back(prices, account, org):
     """They are created again."""
     rig, ids = prices
