@@ -16,7 +16,7 @@ from poller import diff
 from poller.diff import Finding
 from poller.model import Mark, Page, Quarantined, State
 from poller.running import UNREAD, Poll, began_ms
-from poller.sources import ParentGone, Sweep
+from poller.sources import Incomplete, ParentGone, Sweep
 from poller.stores import Decision, Pass, Sweeping
 
 log = structlog.get_logger()
@@ -85,13 +85,17 @@ def _hydrated(poll: Poll, page: Page, marks: dict[str, Mark], parent: str) -> tu
 
 
 def _rest(poll: Poll, at: Sweeping) -> Sweeping:
-    """The listing ended: marks above its last id were not shown."""
+    """The listing ended: marks above its last id were not shown. A listing that showed nothing has to count nothing."""
+    shown = at.after
     while not at.tainted:
         marks = poll.tools.store.marks_between(poll.stream, at.after, None, CHUNK_MARKS)
         if not marks:
             break
+        absent = list(diff.absent(marks.values(), (), at.parent))
+        if absent and not shown and (counted := poll.tools.source.count(poll.stream, at.parent)):
+            raise Incomplete(f"the listing is empty, but the API counts {counted} records")
         at = replace(at, after=max(marks))
-        poll.commit(replace(poll.progress, sweep=at), diff.absent(marks.values(), (), at.parent))
+        poll.commit(replace(poll.progress, sweep=at), absent)
     return at
 
 
