@@ -261,6 +261,12 @@ def paths(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -
 _NONE = object()
 
 
+def difference(before: Mapping[str, Any], now: Mapping[str, Any], ignore: Iterable[str] = ()) -> Any:
+    """What an update has to say: the set of the paths that changed, and the old values of those that had one."""
+    differing = paths(content(before, ignore), content(now, ignore))
+    return set(differing), {path: value for path, value in differing.items() if value is not _NONE}
+
+
 class Mirror:
     """What a receiver knows who believes nothing but events. ``records`` is its copy of the account."""
 
@@ -286,12 +292,10 @@ class Mirror:
     def _update(self, event: Told) -> None:
         before = self.records.get(event.key)
         assert before is not None, f"updated, but it was not there: {event.key}"
-        ignore = self._ignored(event)
-        differing = paths(content(before, ignore), content(event.object, ignore))
-        assert set(event.changed or ()) == set(differing), "changed does not say what changed"
-        assert differing, "updated, but nothing changed"
-        old = {path: value for path, value in differing.items() if value is not _NONE}
-        assert same(event.previous, old), "previous does not say what was"
+        changed, previous = difference(before, event.object, self._ignored(event))
+        assert changed, "updated, but nothing changed"
+        assert set(event.changed or ()) == changed, "changed does not say what changed"
+        assert same(event.previous, previous), "previous does not say what was"
         self.records[event.key] = event.object
 
     def _delete(self, event: Told) -> None:
