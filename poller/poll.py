@@ -102,7 +102,8 @@ def _read(run: Poll, parent: str, since_ms: int) -> int:
 def _take(run: Poll, page: Page, parent: str) -> None:
     marks = run.tools.store.marks(run.stream, {record.id for record in page.records})
     findings, quarantined = run.look(page.records, marks, run.rules(), parent)
-    run.commit(run.progress, findings, [*page.quarantined, *quarantined])
+    if findings or page.quarantined or quarantined:  # else it is what the overlap shows once more
+        run.commit(run.progress, findings, [*page.quarantined, *quarantined])
 
 
 def _orphaned(run: Poll) -> list[str]:

@@ -1,6 +1,6 @@
 """The complete listing of a stream, and what may be concluded from what it does not show.
 
-A sweep resumes where a crash left it, for each page commits how far it came. Records that it does not
+A sweep resumes where a failure left it, and a few pages before a crash at most. Records that it does not
 show are missing; they are deleted only when the API, asked for them by id, does not show them either,
 its count agrees, and they are not so many that a person should look first.
 """
@@ -16,12 +16,14 @@ from poller import diff
 from poller.diff import Finding
 from poller.model import Mark, Page, Quarantined, State
 from poller.running import UNREAD, Poll, began_ms
-from poller.sources import Incomplete, ParentGone, Sweep
+from poller.sources import Incomplete, ParentGone, SourceError, Sweep
 from poller.stores import Decision, Pass, Sweeping
 
 log = structlog.get_logger()
 
 FETCH_RECORDS = 50
+KEEP_PAGES = 10
+"""How far a sweep came is kept with every page that brings news, and after so many that bring none."""
 CHUNK_MARKS = 1000
 
 
@@ -37,20 +39,24 @@ def sweep(poll: Poll, kind: Pass) -> None:
 
 def _sweep_listing(poll: Poll, at: Sweeping) -> Sweeping:
     try:
-        for page in poll.tools.source.list(poll.stream, Sweep(at.after, at.kind != Pass.IDS), at.parent):
-            at = _take(poll, page, at)
+        pages = poll.tools.source.list(poll.stream, Sweep(at.after, at.kind != Pass.IDS), at.parent)
+        for number, page in enumerate(pages):
+            at = _take(poll, page, at, keep=number % KEEP_PAGES == 0)
         return _rest(poll, at)
     except ParentGone:
         poll.tools.store.sweep_soon(poll.parent_stream())
         return replace(at, began={**at.began, at.parent: UNREAD})
+    except SourceError:
+        _commit(poll, at, [], [])
+        raise
 
 
-def _take(poll: Poll, page: Page, at: Sweeping) -> Sweeping:
+def _take(poll: Poll, page: Page, at: Sweeping, *, keep: bool) -> Sweeping:
     """Commit one page: what changed, what is back, and what the stretch up to its last id did not show."""
     began = began_ms(at.began.get(at.parent), page, poll.tools.now_ms())
     at = at if began is None else replace(at, began={**at.began, at.parent: began})
     if not page.records:
-        return _commit(poll, at, [], page.quarantined)
+        return _commit(poll, at, [], page.quarantined, keep=keep)
     upto = page.records[-1].id
     marks = poll.tools.store.marks_between(poll.stream, at.after, upto)
     if at.kind == Pass.IDS:
@@ -62,12 +68,15 @@ def _take(poll: Poll, page: Page, at: Sweeping) -> Sweeping:
     quarantined = [*page.quarantined, *quarantined]
     if not (at.tainted or quarantined):
         findings += diff.absent(marks.values(), (record.id for record in page.records), at.parent)
-    return _commit(poll, replace(at, after=upto), findings, quarantined)
+    return _commit(poll, replace(at, after=upto), findings, quarantined, keep=keep)
 
 
-def _commit(poll: Poll, at: Sweeping, findings: list[Finding], quarantined: Sequence[Quarantined]) -> Sweeping:
+def _commit(
+    poll: Poll, at: Sweeping, findings: list[Finding], quarantined: Sequence[Quarantined], *, keep: bool = True
+) -> Sweeping:
     at = replace(at, tainted=at.tainted or bool(quarantined))
-    poll.commit(replace(poll.progress, sweep=at), findings, quarantined)
+    if keep or findings or quarantined:
+        poll.commit(replace(poll.progress, sweep=at), findings, quarantined)
     return at
 
 
