@@ -12,15 +12,22 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mirror import OVERLAP_S, SECOND_MS, Clock, Mirror, Rig, plan
 
+from poller import diff
+from poller import poll as polling
+from poller import sweep as sweeping
+from poller.model import format_time
 from poller.simulator import Account, Simulator, faults
 from poller.simulator.script import Fault
-from poller.sources import SourceError
+from poller.sources import Increment, SourceError
+from poller.sources.keyset import Changes
 from poller.stores import Decision
+from poller.stores.sqlite import SqliteStore
 
 HISTORIES = 200
 POLLED = ("clients", "prices")
@@ -411,3 +418,96 @@ def test_the_mirror_of_all_events_is_the_account(history):
 def test_increments_alone_miss_nothing_that_moves_a_stamp(history):
     """Without sweeps and counts: ties, drift, late records and failed pages lose no change, nor repeat one."""
     holds_without_sweeps(history)
+
+
+# The property itself, held to pollers that are broken
+
+
+def dropping(monkeypatch):
+    """The last event of every page is lost."""
+    commit = SqliteStore.commit
+
+    def drop(store, stream, step, now_ms):
+        return commit(store, stream, step._replace(outgoing=step.outgoing[:-1]), now_ms)
+
+    monkeypatch.setattr(SqliteStore, "commit", drop)
+
+
+def inventing(monkeypatch):
+    """The first event of every page is told twice."""
+    commit = SqliteStore.commit
+
+    def twice(store, stream, step, now_ms):
+        return commit(store, stream, step._replace(outgoing=[*step.outgoing[:1], *step.outgoing]), now_ms)
+
+    monkeypatch.setattr(SqliteStore, "commit", twice)
+
+
+def hasty(monkeypatch):
+    """The watermark moves on although a page failed."""
+    read = polling._read
+
+    def jump(run, parent, since_ms):
+        try:
+            return read(run, parent, since_ms)
+        except SourceError:
+            return run.tools.now_ms()
+
+    monkeypatch.setattr(polling, "_read", jump)
+
+
+def late_blind(monkeypatch):
+    """An increment begins at the watermark itself."""
+    monkeypatch.setattr(polling, "Increment", lambda since_ms: Increment(since_ms + int(OVERLAP_S * SECOND_MS)))
+
+
+def tie_blind(monkeypatch):
+    """The next page begins above the last stamp, not above the last record."""
+
+    def where(listing):
+        since_ms = listing._last[0] + 1 if listing._last else listing._since_ms
+        return {"updatedAt": {"gte": format_time(since_ms)}}
+
+    monkeypatch.setattr(Changes, "_where", where)
+
+
+def credulous(monkeypatch):
+    """What a listing did not show is deleted, without asking for it."""
+
+    def conclude(run, parent, missing, *, gone):
+        del parent, gone
+        bodies = run.tools.store.bodies(missing)
+        run.commit(run.progress, [diff.vanished(mark, bodies[mark.id], run.rules()) for mark in missing])
+
+    monkeypatch.setattr(sweeping, "_confirm_some", conclude)
+    monkeypatch.setattr(sweeping, "disagreement", lambda _run: 0)
+
+
+def poll_clients(*spoiled, full=False, drift=()):
+    return Poll("clients", full, tuple(drift), spoiled)
+
+
+AGES = Wait(4_000_000)
+TIES = History(4, 2, (poll_clients(), AGES, poll_clients(), AGES, Change("bulk update", "clients", 0, 1)))
+FAILED = TIES._replace(acts=(*TIES.acts, AGES, poll_clients((2, 1, "html")), AGES))
+LATE = History(0, 5, (AGES, Change("create", "clients", 0, 1, LATEST_MS), Wait(20_000), poll_clients()))
+EMPTY = TIES._replace(acts=(*TIES.acts[:-1], poll_clients((3, 1, "empty list"), full=True)))
+
+
+@pytest.mark.parametrize(
+    ("broken", "history", "check", "message"),
+    [
+        (dropping, TIES, holds, "there, but not announced"),
+        (inventing, TIES, holds, "created, but it was there"),
+        (hasty, FAILED, holds_without_sweeps, "differs in"),
+        (late_blind, LATE, holds_without_sweeps, "there, but not announced"),
+        (tie_blind, TIES, holds_without_sweeps, "differs in"),
+        (credulous, EMPTY, holds, "deleted, but it never was"),
+    ],
+)
+def test_the_property_fails_where_the_poller_is_broken(monkeypatch, broken, history, check, message):
+    """One history each, which the poller as it is stands."""
+    check(history)
+    broken(monkeypatch)
+    with pytest.raises(AssertionError, match=message):
+        check(history)

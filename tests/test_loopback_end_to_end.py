@@ -44,6 +44,11 @@ def world():
 
 
 @pytest.fixture(scope="module")
+def orgs(world):
+    return world.organizations
+
+
+@pytest.fixture(scope="module")
 def rig(world, tmp_path_factory):
     """A poller on the real clock, with all that it ever announced."""
     follow = plan(*TEN, overlap_s=OVERLAP_S)
@@ -65,29 +70,24 @@ def distinct(name, number):
     return own.get(name, {"name": f"Žiga & Co {number}"})
 
 
-def everywhere(rig, world, *, full=False):
+def everywhere(rig, orgs, *, full=False):
     """Poll every stream of every organization; the events, as they came."""
     events = []
-    for org in world.organizations:
+    for org in orgs:
         for name in TEN:
             events += rig.poll(org, name, full=full)
     return events
 
 
-def shown(world):
+def shown(world, orgs):
     """Every live record, as the API shows it."""
-    return {
-        (org, name, one): body
-        for org in world.organizations
-        for name in TEN
-        for one, body in world.live(org, name).items()
-    }
+    return {(org, name, one): body for org in orgs for name in TEN for one, body in world.live(org, name).items()}
 
 
-def change(world, rng, before, number):
+def change(world, orgs, rng, before, number):
     """One random change of a record that had none in this round; its key and kind."""
     kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
-    org, name = rng.choice(world.organizations), rng.choice(TEN)
+    org, name = rng.choice(orgs), rng.choice(TEN)
     if kind == "create":
         parent = rng.choice(sorted(world.live(org, "price_lists"))) if name == "prices" else ""
         return (org, name, world.create(org, name, distinct(name, number), parent)), kind
@@ -106,25 +106,25 @@ def expectation(kind, before, after):
     return Expected("deleted", before)
 
 
-def test_every_change_is_announced_once(world, rig):
+def test_every_change_is_announced_once(world, orgs, rig):
     """After a silent first sight: the right kind, what changed, what it was, and the last known record."""
     rng = random.Random()
     seed = rng.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201  shown where this fails
     rng.seed(seed)
-    assert everywhere(rig, world) == []
-    live = shown(world)
+    assert everywhere(rig, orgs) == []
+    live = shown(world, orgs)
     assert len(live) == 2 * len(TEN) * PER_STREAM
     mirror = Mirror()
     mirror.records = dict(live)
     announced = 0
     for round_number in range(ROUNDS):
         untouched = dict(live)
-        done = [change(world, rng, untouched, round_number * CHANGES + number) for number in range(CHANGES)]
-        after = shown(world)
+        done = [change(world, orgs, rng, untouched, round_number * CHANGES + number) for number in range(CHANGES)]
+        after = shown(world, orgs)
         expected = {key: expectation(kind, live.get(key), after.get(key)) for key, kind in done}
         assert len(expected) == CHANGES
-        events = everywhere(rig, world, full=True)  # hard deletions show in sweeps only
+        events = everywhere(rig, orgs, full=True)  # hard deletions show in sweeps only
         compare(events, expected)
         mirror.fold(events)
         announced += len(events)
@@ -132,7 +132,7 @@ def test_every_change_is_announced_once(world, rig):
     assert announced == ROUNDS * CHANGES
     assert mirror.records.keys() == live.keys()
     assert all(same(mirror.records[key], body) for key, body in live.items())
-    assert everywhere(rig, world, full=True) == []
+    assert everywhere(rig, orgs, full=True) == []
 
 
 def compare(events, expected):
@@ -151,15 +151,15 @@ def compare(events, expected):
             assert same(event.previous, previous)
 
 
-def test_an_idle_poll_is_one_request_a_stream(world, rig):
+def test_an_idle_poll_is_one_request_a_stream(world, orgs, rig):
     """Two with its count check, and prices one more for each price list; nothing is announced."""
     time.sleep(OVERLAP_S + 1.5)  # the server's Date is in whole seconds
-    everywhere(rig, world)
+    everywhere(rig, orgs)
     time.sleep(OVERLAP_S + 1.5)
     for count_every in (1_000_000, 1):
         rig.follow(count_every=count_every)
         times = 2 if count_every == 1 else 1
-        for org in world.organizations:
+        for org in orgs:
             for name in TEN:
                 rig.asked()
                 assert rig.poll(org, name) == []
