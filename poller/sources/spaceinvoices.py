@@ -25,7 +25,7 @@ from poller.sources.rate import LONGEST_HOLD_S, Bucket
 
 BASE_URL = "https://api.spaceinvoices.com/v1"
 FETCH_RECORDS = 50  # ids in one query: its URL stays below 2 kB
-DEADLINE_S = 30.0
+DEADLINE_S = 15.0
 PAGE_BYTES = 32 << 20
 MAX_PAGES = 100_000
 TRIES = 4
