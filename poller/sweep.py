@@ -95,17 +95,25 @@ def _hydrated(poll: Poll, page: Page, marks: dict[str, Mark], parent: str) -> tu
 
 def _rest(poll: Poll, at: Sweeping) -> Sweeping:
     """The listing ended: marks above its last id were not shown. A listing that showed nothing has to count nothing."""
-    shown = at.after
+    nothing = not (at.after or at.tainted)
+    if nothing and at.kind == Pass.BASELINE:
+        _count_none(poll, at.parent)
     while not at.tainted:
         marks = poll.tools.store.marks_between(poll.stream, at.after, None, CHUNK_MARKS)
         if not marks:
             break
         absent = list(diff.absent(marks.values(), (), at.parent))
-        if absent and not shown and (counted := poll.tools.source.count(poll.stream, at.parent)):
-            raise Incomplete(f"the listing is empty, but the API counts {counted} records")
+        if absent and nothing:
+            _count_none(poll, at.parent)
         at = replace(at, after=max(marks))
         poll.commit(replace(poll.progress, sweep=at), absent)
     return at
+
+
+def _count_none(poll: Poll, parent: str) -> None:
+    counted = poll.tools.source.count(poll.stream, parent)
+    if counted > 0:
+        raise Incomplete(f"the listing is empty, but the API counts {counted} records")
 
 
 def _conclude(poll: Poll, done: Sweeping) -> None:

@@ -51,6 +51,11 @@ def refused(rig, org, *, full):
     return caught.value
 
 
+def proper(request, answer):
+    """No fault."""
+    return answer(request)
+
+
 def followed_on(rig, simulator, org):
     """Without the fault all is well: one change is one event."""
     simulator.faults.clear()
@@ -90,10 +95,18 @@ def test_a_wrong_token(poller, full):
     ],
 )
 def test_what_is_no_list(poller, fault, message, full):
-    """HTML, half a JSON, an object, nothing: the message says which."""
+    """HTML, half a JSON, an object, nothing: the message says which, in an increment as in a sweep."""
     rig, simulator, org = poller
+    rig.poll(org, CLIENTS)
+    if full:
+        simulator.faults.at(1, proper)  # the increment
     simulator.faults.always(fault)
-    assert message in str(refused(rig, org, full=full))
+    before = rig.dump()
+    with pytest.raises(SourceError, match=message):
+        rig.poll(org, CLIENTS, full=full)
+    after = rig.dump()
+    assert unmoved(after) == unmoved(before)
+    assert full or after == before
 
 
 def test_all_is_well_after_all_of_that(poller):
@@ -153,9 +166,8 @@ def test_pages_that_repeat(poller, fault):
     before = rig.dump()
     simulator.account.hard_delete(org, CLIENTS, min(simulator.account.live(org, CLIENTS)))
     rig.asked()
-    simulator.faults.at(1, lambda request, proper: proper(request))  # the increment is idle
-    spoiled = fault()
-    simulator.faults.always(spoiled)
+    simulator.faults.at(1, proper)  # the increment is idle
+    simulator.faults.always(fault())
     with pytest.raises(Incomplete, match="the page repeats or is out of order at record"):
         rig.poll(org, CLIENTS, full=True)
     assert len(rig.asked()) == 3

@@ -54,7 +54,6 @@ HONEST: dict[str, Callable[[], Fault]] = {
     "oversized": lambda: faults.oversized(33 << 20),
     "html": lambda: faults.html,
     "an object": lambda: faults.an_object,
-    "same page": faults.same_page,
     "shuffled": faults.shuffled,
     "repeated": lambda: faults.repeated,
     "overlapping": faults.overlapping,
@@ -73,6 +72,7 @@ HONEST: dict[str, Callable[[], Fault]] = {
 
 LIES: dict[str, Callable[[], Fault]] = {
     "empty list": lambda: faults.empty_list,
+    "same page": faults.same_page,  # the empty one at a listing's end, in place of the next listing's first
     "no tombstones": lambda: faults.ignores_deleted,
     "no date": lambda: faults.no_date,
     "date ahead": lambda: faults.date_off(7200),

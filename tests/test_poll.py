@@ -106,6 +106,17 @@ def test_first_sight_can_be_told(rig_of, account, org):
     assert rig.poll(org, CLIENTS) == []
 
 
+def test_an_empty_first_sight_has_to_count_nothing(rig, simulator, account, org):
+    """Else every record that is there would be created when the API has come to its senses."""
+    account.bulk_create(org, CLIENTS, 5)
+    simulator.faults.always(faults.empty_list, path="clients$")
+    with pytest.raises(Incomplete, match="the listing is empty, but the API counts 5 records"):
+        rig.poll(org, CLIENTS)
+    simulator.faults.clear()
+    assert rig.poll(org, CLIENTS) == []
+    assert rig.progress(org, CLIENTS).live == 5
+
+
 def test_a_change_behind_the_baseline_is_told(rig, simulator, account, org):
     """A record that changes while the first listing is under way, behind its cursor, is updated later."""
     simulator.page_cap = 2
