@@ -29,6 +29,7 @@ _PRAGMAS = (
     "cell_size_check = ON",
     "temp_store = MEMORY",
     "journal_size_limit = 67108864",
+    "wal_autocheckpoint = 4000",  # pages of 4 kB: a page changed by many commits is copied once
 )
 
 
