@@ -1,5 +1,6 @@
 """List, diff, commit: pages that are there already, through the polling loop, into a real file."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,19 +44,27 @@ def report(records: int, runs: int) -> Table:
     first, stamps, second = (
         list(pages_of(records, version, bodies=bodies)) for version, bodies in ((0, True), (0, False), (1, True))
     )
+    yardstick = rates("for comparison: json.loads", records, runs, lambda: _read(first))
     works: list[tuple[str, Callable[[], Timing], str]] = [
         ("all new, silent", lambda: _new(first, 0), ""),
         ("all new, with events", lambda: _new(first, records), ">= 10,000"),
         ("all changed, by an increment", lambda: _changed(first, second, records, by_sweep=False), ">= 10,000"),
         ("all changed, by a sweep", lambda: _changed(first, second, records, by_sweep=True), ">= 10,000"),
     ]
-    figures = _idle(first, stamps, records, runs)
+    figures = [yardstick, *_idle(first, stamps, records, runs)]
     figures += [rates(name, records, runs, work, target) for name, work, target in works]
     return Table(f"List, diff, commit: records ({records:,} of {_size(first, records)} bytes)", figures)
 
 
 def _size(pages: Sequence[bytes], records: int) -> int:
     return sum(map(len, pages)) // records
+
+
+def _read(answers: list[bytes]) -> Timing:
+    with timed() as timing:
+        for answer in answers:
+            json.loads(answer)
+    return timing
 
 
 def _idle(first: list[bytes], stamps: list[bytes], records: int, runs: int) -> list[Figure]:
