@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
-from poller.model import Kind, Plan, Resource, Route, Watch
+from poller.model import Kind, Plan, Resource, Route, Target, Watch
 from poller.problems import nearest, problems
 from poller.settings import Duration, FilePath, HttpsUrl, Interval, Secret, SettingError, Strict, Strings, secrets
 from poller.sinks import SinkConfig, kinds
@@ -148,7 +148,11 @@ class Config(Strict):
         rows = [*(self._watch(RESOURCES[parent], child) for parent, child in needed.items()), *asked.values()]
         rows.sort(key=lambda watch: watch.resource.parent is not None)
         routes = tuple(Route(route.on, route.to) for route in self.route)
-        return Plan({watch.resource.name: watch for watch in rows}, routes, tuple(self.sinks))
+        return Plan(
+            {watch.resource.name: watch for watch in rows},
+            routes,
+            tuple(Target(name, table.order) for name, table in self.sinks.items()),
+        )
 
     def check_secrets(self, origin: str = "") -> None:
         """Read every secret once; raises ``ConfigError`` naming each that failed. ``origin`` is the file."""

@@ -1,6 +1,5 @@
 """What commands print: tables for people, JSON for programs."""
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ def status(view: reading.View, plan: Plan, running: int | None) -> dict[str, Any
     return {
         "running": running,
         "streams": [_stream(standing, followed) for standing in view.streams()],
-        "sinks": [backlog._asdict() for backlog in view.backlogs()],
+        "sinks": [_sink(backlog) for backlog in view.backlogs()],
         "parked": view.parked(),
         "quarantined": view.quarantined(),
     }
@@ -40,6 +39,26 @@ def _stream(standing: Standing, followed: set[str]) -> dict[str, Any]:
     }
 
 
+def _sink(backlog: reading.Backlog) -> dict[str, Any]:
+    breaker = backlog.breaker
+    return {
+        "sink": backlog.sink,
+        "state": "paused" if breaker.paused else "open" if breaker.is_open else "failing" if breaker.failures else "ok",
+        "pending": backlog.pending,
+        "parked": backlog.parked,
+        "delivered": backlog.delivered,
+        "oldest_pending": _time(backlog.oldest_ms),
+        "last_delivered": _time(backlog.delivered_ms),
+        "next_try": _time(breaker.wait_until_ms or None),
+        "error": breaker.error,
+    }
+
+
+def sinks_text(rows: Sequence[dict[str, Any]]) -> str:
+    """The sinks for people."""
+    return _table(rows, ("sink", "state", "pending", "parked", "delivered", "oldest_pending", "next_try", "error"))
+
+
 def _state(standing: Standing) -> str:
     if standing.suspended:
         return "suspended"
@@ -60,10 +79,7 @@ def status_text(found: dict[str, Any]) -> str:
     parts = [f"poller is running (process {running})" if running else "poller is not running"]
     parts += _held(found["streams"])
     parts.append(_table(found["streams"], ("stream", "state", "records", "polled", "next_poll", "watermark", "error")))
-    sinks = [
-        row | {"oldest": _age(row["oldest_ms"]), "delivered_at": _time(row["delivered_ms"])} for row in found["sinks"]
-    ]
-    parts.append(_table(sinks, ("sink", "pending", "parked", "delivered", "oldest", "delivered_at", "error")))
+    parts.append(sinks_text(found["sinks"]))
     if found["parked"]:
         parts.append("Parked deliveries (poller retry sends them again):")
         parts.append(_table(found["parked"], ("sink", "id", "trigger", "attempts", "error")))
@@ -83,10 +99,6 @@ def _held(streams: Iterable[dict[str, Any]]) -> list[str]:
         for row in streams
         if row["held_since"]
     ]
-
-
-def _age(time_ms: int | None) -> str:
-    return "" if time_ms is None else f"{max(0, int(time.time() - time_ms / 1000))} s"
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:

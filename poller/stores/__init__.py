@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from poller.breaker import Breaker
 from poller.diff import Finding
-from poller.model import Change, Delivery, Mark, Quarantined, Stream
+from poller.model import Change, Delivery, Mark, Quarantined, Stream, Target
 
 
 class StoreError(Exception):
@@ -76,14 +77,15 @@ class Standing:
     failures: int = 0
     error: str = ""
     suspended: bool = False
+    paused: bool = False
 
 
 class Outgoing(NamedTuple):
-    """A change to announce under its trigger's name, and the sinks that want it."""
+    """A change to announce under its trigger's name, and where to."""
 
     change: Change
     trigger: str
-    sinks: tuple[str, ...]
+    targets: tuple[Target, ...]
 
 
 class Step(NamedTuple):
@@ -105,16 +107,17 @@ class Settlement(NamedTuple):
     sequence: int
     state: str
     attempts: int
+    troubles: int
     due_ms: int
     error: str = ""
 
 
-class SinkStanding(NamedTuple):
-    """How a sink's receiver is: consecutive failures, and until when its sink waits."""
+class Keep(NamedTuple):
+    """How long deliveries are kept, in seconds: after a yes, after being parked, and while they wait in vain."""
 
-    failures: int = 0
-    wait_until_ms: int = 0
-    error: str = ""
+    delivered_s: float = 14 * 86400.0
+    parked_s: float = 30 * 86400.0
+    pending_s: float = 14 * 86400.0
 
 
 class Store(Protocol):
@@ -176,10 +179,10 @@ class Store(Protocol):
         """When the next delivery of the sink is due that is the first of its lane, None if there is none."""
         ...
 
-    def settle(self, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int) -> None:
+    def settle(self, sink: str, settlements: Iterable[Settlement], breaker: Breaker, now_ms: int) -> None:
         """Keep how sends ended, and how the sink's receiver is."""
         ...
 
-    def sink(self, name: str) -> SinkStanding:
+    def breaker(self, sink: str) -> Breaker:
         """How the sink's receiver was last known to be."""
         ...

@@ -1,30 +1,32 @@
 """Events and deliveries in the database, inside a transaction that the store has begun."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from sqlite3 import Connection
 
-from poller import envelope, route
+import msgspec
+
+from poller import envelope, retry, route
+from poller.breaker import Breaker
 from poller.model import Change, Event, Stream
-from poller.stores import Outgoing, Settlement, SinkStanding
+from poller.stores import Outgoing, Settlement
 from poller.stores.opening import last_sequence
 
-_FIRST_OF_LANE = """
+_FIRST_OF_LANE = f"""
   d.sink = ?1 AND d.state = 'pending' AND NOT EXISTS (
     SELECT 1 FROM delivery p
-    WHERE p.sink = d.sink AND p.lane = d.lane AND p.state = 'pending' AND p.sequence < d.sequence)
+    WHERE p.sink = d.sink AND p.lane = d.lane AND p.state = 'pending' AND p.turn < d.turn
+      AND p.attempts < {retry.BLOCKING_ATTEMPTS})
 """
-
-LONGEST_WAIT_MS = 2 * 86_400_000
-"""No delivery waits so long: one that is due later than that was kept before the clock was set back."""
 
 DUE = f"""
-  SELECT d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, e.body
+  SELECT d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body
   FROM delivery d JOIN event e USING (sequence)
-  WHERE {_FIRST_OF_LANE} AND d.due_ms NOT BETWEEN ?2 + 1 AND ?2 + {LONGEST_WAIT_MS} ORDER BY d.sequence LIMIT ?3
+  WHERE {_FIRST_OF_LANE} AND d.due_ms <= ?2 ORDER BY d.due_ms, d.turn LIMIT ?3
 """
-"""Pending deliveries of a sink that are due and the first of their lane."""
+"""Pending deliveries of a sink that are due and the first of their lane, longest due first."""
 
-NEXT_DUE = f"SELECT min(d.due_ms) FROM delivery d WHERE {_FIRST_OF_LANE}"
+NEXT_DUE = f"SELECT d.due_ms FROM delivery d WHERE {_FIRST_OF_LANE} ORDER BY d.due_ms, d.turn LIMIT 1"
 """When the next one is due; those behind it in its lane do not count, however long they are due."""
 
 
@@ -33,13 +35,19 @@ def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequ
     if not outgoing:
         return
     sequence = last_sequence(connection)
-    deliveries: list[tuple[str, int, int, int]] = []
-    for change, trigger, sinks in outgoing:
+    deliveries: list[tuple[str, int, int, int, int]] = []
+    for change, trigger, targets in outgoing:
         sequence = max(sequence + 1, now_ms * 1000)
         event = _enter(connection, source, stream, trigger, change, sequence, now_ms)
-        lane = route.lane(envelope.partition_key(stream, event.record_id))
-        deliveries += [(sink, sequence, lane, now_ms) for sink in sinks]
-    connection.executemany("INSERT INTO delivery (sink, sequence, lane, due_ms) VALUES (?, ?, ?, ?)", deliveries)
+        for sink, order in targets:
+            deliveries.append((sink, sequence, sequence, route.lane(order, stream, event.record_id, sequence), now_ms))
+    connection.executemany(
+        "INSERT INTO delivery (sink, sequence, turn, lane, due_ms) VALUES (?, ?, ?, ?, ?)", deliveries
+    )
+    _keep_sequence(connection, sequence)
+
+
+def _keep_sequence(connection: Connection, sequence: int) -> None:
     connection.execute("UPDATE meta SET value = ? WHERE key = 'sequence'", [str(sequence)])
 
 
@@ -59,41 +67,74 @@ def _enter(
         ordinal += 1
 
 
-def settle(
-    connection: Connection, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int
-) -> None:
-    """Keep how sends ended, and the sink's standing with a count of what was delivered."""
-    rows = [
-        (
-            after.state,
-            after.attempts,
-            after.due_ms,
-            None if after.state == "pending" else now_ms,
-            after.error,
-            sink,
-            after.sequence,
-        )
-        for after in settlements
-    ]
+def settle(connection: Connection, sink: str, settlements: Iterable[Settlement], breaker: Breaker, now_ms: int) -> None:
+    """Keep how sends ended, and the sink's breaker with a count of what was delivered."""
+    rows = [(*after[1:], None if after.state == "pending" else now_ms, sink, after.sequence) for after in settlements]
     connection.executemany(
-        "UPDATE delivery SET state = ?, attempts = ?, due_ms = ?, settled_ms = ?, error = ? "
+        "UPDATE delivery SET state = ?, attempts = ?, troubles = ?, due_ms = ?, error = ?, settled_ms = ? "
         "WHERE sink = ? AND sequence = ? AND state = 'pending'",
         rows,
     )
     delivered = sum(row[0] == "delivered" for row in rows)
     connection.execute(
-        """INSERT INTO sink VALUES (?1, ?2, ?3, ?4, ?5, iif(?5, ?6, NULL)) ON CONFLICT (name) DO UPDATE SET
-             failures = ?2, wait_until_ms = ?3, error = ?4, delivered = delivered + ?5,
-             delivered_ms = iif(?5, ?6, delivered_ms)""",
-        [sink, standing.failures, standing.wait_until_ms, standing.error, delivered, now_ms],
+        """INSERT INTO sink VALUES (?1, ?2, ?3, iif(?3, ?4, NULL)) ON CONFLICT (name) DO UPDATE SET
+             breaker = ?2, delivered = delivered + ?3, delivered_ms = iif(?3, ?4, delivered_ms)""",
+        [sink, msgspec.json.encode(breaker).decode(), delivered, now_ms],
     )
 
 
-def retry(connection: Connection, sink: str | None, event_id: str | None, now_ms: int) -> int:
-    """Make parked deliveries pending and due, with their attempts counted anew."""
+def pause(connection: Connection, sink: str, reason: str) -> None:
+    """Stop a sink, or with no reason let it go on as if nothing had been."""
+    connection.execute(
+        "INSERT INTO sink (name, breaker) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET breaker = ?2",
+        [sink, msgspec.json.encode(Breaker(paused=reason)).decode()],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which deliveries a command is about; None is all. Times are those of recording, in milliseconds."""
+
+    sink: str | None = None
+    event_id: str | None = None
+    trigger: str | None = None
+    record: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+_SELECTED = """
+  (:sink IS NULL OR d.sink = :sink) AND (:event_id IS NULL OR e.id = :event_id)
+  AND (:trigger IS NULL OR e.trigger GLOB :trigger) AND (:record IS NULL OR e.record = :record)
+  AND (:since_ms IS NULL OR e.recorded_ms >= :since_ms) AND (:until_ms IS NULL OR e.recorded_ms < :until_ms)
+"""
+
+
+def selected(connection: Connection, selection: Selection, states: Sequence[str]) -> list[tuple[int, str]]:
+    """The deliveries of these states that are meant, oldest first: sequence and sink."""
+    marks = ", ".join(f"'{state}'" for state in states)
     return connection.execute(
-        """UPDATE delivery SET state = 'pending', attempts = 0, due_ms = ?1, settled_ms = NULL
-           WHERE state = 'parked' AND (?2 IS NULL OR sink = ?2)
-             AND (?3 IS NULL OR sequence = (SELECT sequence FROM event WHERE id = ?3))""",
-        [now_ms, sink, event_id],
-    ).rowcount
+        f"""SELECT d.sequence, d.sink FROM delivery d JOIN event e USING (sequence)
+            WHERE d.state IN ({marks}) AND {_SELECTED} ORDER BY d.sequence""",
+        asdict(selection),
+    ).fetchall()
+
+
+def again(connection: Connection, deliveries: Sequence[tuple[int, str]], now_ms: int) -> None:
+    """Make settled deliveries pending at the end of the queue, behind all that is pending now."""
+    turn = last_sequence(connection)
+    rows = []
+    for sequence, sink in deliveries:
+        turn = max(turn + 1, now_ms * 1000)
+        rows.append((turn, now_ms, sequence, sink))
+    connection.executemany(
+        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, turn = ?, due_ms = ?, settled_ms = NULL
+           WHERE sequence = ? AND sink = ? AND state <> 'pending'""",
+        rows,
+    )
+    _keep_sequence(connection, turn)
+
+
+def drop(connection: Connection, deliveries: Sequence[tuple[int, str]]) -> None:
+    """Forget parked deliveries for good."""
+    connection.executemany("DELETE FROM delivery WHERE sequence = ? AND sink = ? AND state = 'parked'", deliveries)

@@ -6,8 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import msgspec
 from sqlite_utils import Database
 
+from poller.breaker import Breaker
 from poller.stores import Standing, rows
 from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.schema import APPLICATION_ID
@@ -22,9 +24,7 @@ class Backlog(NamedTuple):
     delivered: int
     oldest_ms: int | None
     delivered_ms: int | None
-    failures: int
-    wait_until_ms: int
-    error: str
+    breaker: Breaker
 
 
 class Stored(NamedTuple):
@@ -90,12 +90,12 @@ class View:
                names AS (SELECT sink AS name FROM waiting UNION SELECT sink FROM given_up UNION SELECT name FROM sink)
                SELECT names.name, coalesce(pending, 0), coalesce(parked, 0), coalesce(delivered, 0),
                  (SELECT recorded_ms FROM event WHERE sequence = oldest),
-                 delivered_ms, coalesce(failures, 0), coalesce(wait_until_ms, 0), coalesce(error, '')
+                 delivered_ms, coalesce(breaker, '{}')
                FROM names LEFT JOIN waiting ON waiting.sink = names.name
                  LEFT JOIN given_up ON given_up.sink = names.name LEFT JOIN sink ON sink.name = names.name
                ORDER BY 1"""
         )
-        return [Backlog(*row) for row in found]
+        return [Backlog._make([*row[:-1], msgspec.json.decode(row[-1], type=Breaker)]) for row in found]
 
     def parked(self) -> list[dict[str, Any]]:
         """Deliveries that were given up, newest first, a thousand at most."""

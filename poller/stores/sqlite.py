@@ -10,10 +10,13 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
+from poller.breaker import Breaker
 from poller.diff import Finding
 from poller.model import Delivery, Mark, Quarantined, State, Stream
-from poller.stores import Decision, Settlement, SinkStanding, Standing, Step, StoreError, opening, outbox, rows
+from poller.pressure import Load
+from poller.stores import Decision, Keep, Settlement, Standing, Step, StoreError, opening, outbox, rows, upkeep
 from poller.stores.bodies import Codec
+from poller.stores.outbox import Selection
 
 _MARK = "id, updated_ms, digest, state, parent, body"
 _STATES = tuple(State)
@@ -36,6 +39,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, source: str, *, accept_loss: bool = False) -> None:
         self._connection, self._lock = opening.open_locked(path, accept_loss=accept_loss)
+        self._path = path
         self._mutex = threading.RLock()
         self._source = source
         self._database = Database(self._connection)
@@ -90,6 +94,12 @@ class SqliteStore:
             sql = """UPDATE stream SET decision = ?, next_poll_ms = 0
                      WHERE org || '/' || resource = ? AND held_ms IS NOT NULL"""
             return self._run(sql, decision, name).rowcount > 0
+
+    def pause_stream(self, name: str, *, paused: bool) -> bool:
+        """Stop polling the stream of this name until it is resumed; False if there is none."""
+        with self._writing():
+            sql = "UPDATE stream SET paused = ?, next_poll_ms = 0 WHERE org || '/' || resource = ?"
+            return self._run(sql, paused, name).rowcount > 0
 
     # Marks
 
@@ -181,24 +191,70 @@ class SqliteStore:
     def next_due_ms(self, sink: str) -> int | None:
         """See ``Store.next_due_ms``."""
         with self._reading():
-            (due_ms,) = self._one(outbox.NEXT_DUE, sink)
-            return None if due_ms is None else int(due_ms)
+            found = self._all(outbox.NEXT_DUE, sink)
+            return int(found[0][0]) if found else None
 
-    def settle(self, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int) -> None:
+    def settle(self, sink: str, settlements: Iterable[Settlement], breaker: Breaker, now_ms: int) -> None:
         """See ``Store.settle``."""
         with self._writing():
-            outbox.settle(self._connection, sink, settlements, standing, now_ms)
+            outbox.settle(self._connection, sink, settlements, breaker, now_ms)
 
-    def sink(self, name: str) -> SinkStanding:
-        """See ``Store.sink``."""
+    def breaker(self, sink: str) -> Breaker:
+        """See ``Store.breaker``."""
         with self._reading():
-            found = self._all("SELECT failures, wait_until_ms, error FROM sink WHERE name = ?", name)
-            return SinkStanding(*found[0]) if found else SinkStanding()
+            found = self._all("SELECT breaker FROM sink WHERE name = ?", sink)
+            return msgspec.json.decode(found[0][0], type=Breaker) if found else Breaker()
 
-    def retry(self, sink: str | None, event_id: str | None, now_ms: int) -> int:
-        """Make parked deliveries pending again, all or those of one sink or event; how many."""
+    def pause(self, sink: str, reason: str) -> None:
+        """Stop a sink until it is resumed; with an empty reason, resume it with a closed breaker."""
         with self._writing():
-            return outbox.retry(self._connection, sink, event_id, now_ms)
+            outbox.pause(self._connection, sink, reason)
+
+    def again(self, selection: Selection, states: Sequence[str], now_ms: int) -> int:
+        """Send settled deliveries of these states once more, behind all that is pending; how many."""
+        with self._writing():
+            meant = outbox.selected(self._connection, selection, states)
+            outbox.again(self._connection, meant, now_ms)
+            return len(meant)
+
+    def drop(self, selection: Selection) -> int:
+        """Forget parked deliveries; how many."""
+        with self._writing():
+            meant = outbox.selected(self._connection, selection, ["parked"])
+            outbox.drop(self._connection, meant)
+            return len(meant)
+
+    # Upkeep
+
+    def tidy(self, keep: Keep, now_ms: int) -> int:
+        """Forget a chunk of what has served its time, and park what has expired; how many rows, 0 when done."""
+        with self._writing():
+            upkeep.rewind(self._connection, now_ms)
+            expired = upkeep.expire(
+                self._connection, recorded_before_ms=now_ms - int(keep.pending_s * 1000), now_ms=now_ms
+            )
+            pruned = upkeep.prune(
+                self._connection,
+                delivered_before_ms=now_ms - int(keep.delivered_s * 1000),
+                parked_before_ms=now_ms - int(keep.parked_s * 1000),
+            )
+        with self._mutex, _as_store_error():
+            upkeep.shrink(self._connection)
+        return expired + pruned
+
+    def load(self) -> Load:
+        """How much there is of what ``pressure`` limits."""
+        with self._reading():
+            pending = dict(self._all("SELECT sink, count(*) FROM delivery WHERE state = 'pending' GROUP BY sink"))
+            return Load(pending, *upkeep.sizes(self._connection, self._path))
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent, checked copy to ``target``; a delivery or a poll may wait for it meanwhile."""
+        try:
+            with self._mutex, _as_store_error():
+                upkeep.backup(self._connection, target)
+        except OSError as error:
+            raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
 
     # The connection
 
