@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,7 @@ def check() -> None:
     for found in look_at(daemon.source(config), config.plan()):
         well = well and found.well is not False
         click.echo(f"{_WELL[found.well]:<8} {found.what}: {found.told}")
-    raise SystemExit(0 if well else 1)
+    daemon.leave(0 if well else 1)
 
 
 _WELL = {True: "ok", False: "FAILED", None: "unknown"}
@@ -224,10 +224,19 @@ def retry(event_id: str | None, sink: str | None) -> None:
     try:
         count = control.ask(path, "retry", sink=sink, event_id=event_id)["count"]
     except control.NotRunning:
-        with closing(SqliteStore(path, SpaceInvoices.name)) as store:
+        with _stopped(path) as store:
             count = store.retry(sink, event_id, daemon.wall_ms())
     click.echo(f"{count} parked deliveries will be sent again")
     raise SystemExit(0 if count else 1)
+
+
+@contextmanager
+def _stopped(path: Path) -> Iterator[SqliteStore]:
+    """The state of a poller that does not run, to be written to; one that is not there is not made."""
+    with reading.View(path):
+        pass
+    with closing(SqliteStore(path, SpaceInvoices.name)) as store:
+        yield store
 
 
 @main.command()
@@ -259,7 +268,7 @@ def _decide(stream: str, decision: Decision) -> None:
     try:
         held = control.ask(path, "decide", stream=stream, decision=decision)["held"]
     except control.NotRunning:
-        with closing(SqliteStore(path, SpaceInvoices.name)) as store:
+        with _stopped(path) as store:
             held = store.decide(stream, decision)
     if not held:
         _fail(f"no deletions are held in {stream}; poller status names the streams where they are", 1)

@@ -3,13 +3,16 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from poller import daemon
 from poller.config import Config
 from poller.deliver import drain
 from poller.stores import Standing, reading
+
+_T = TypeVar("_T")
 
 
 class Round(NamedTuple):
@@ -66,11 +69,21 @@ def dry_run(config: Config, *, full: bool, show: Callable[[reading.Stored], None
 def _poll(service: daemon.Service, *, full: bool) -> Sequence[Standing]:
     orgs = {organization.id for organization in service.source.organizations()}
     service.suspend_unseen(orgs)
-    with ThreadPoolExecutor(daemon.POLL_THREADS) as pool:
-        return list(pool.map(lambda stream: service.poll(stream, full=full), service.streams(orgs)))
+    polls = [partial(service.poll, stream, full=full) for stream in service.streams(orgs)]
+    return _together(service, polls, daemon.POLL_THREADS)
 
 
 def _deliver(service: daemon.Service) -> None:
-    if service.drains:
-        with ThreadPoolExecutor(len(service.drains)) as pool:
-            list(pool.map(lambda queue: drain(queue, service.stop, until_empty=True), service.drains))
+    drains = [partial(drain, queue, service.stop, until_empty=True) for queue in service.drains]
+    _together(service, drains, max(1, len(drains)))
+
+
+def _together(service: daemon.Service, calls: Sequence[Callable[[], _T]], threads: int) -> list[_T]:
+    """Make these calls in so many threads; an interrupt, or a defect in one, ends them all."""
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            return list(pool.map(lambda call: call(), calls))
+        except BaseException:
+            service.stop.set()
+            service.wake()
+            raise

@@ -359,6 +359,33 @@ def test_a_lowered_page_limit_costs_pages_not_records(rig, simulator, account, o
     assert kinds(rig.poll(org, CLIENTS, full=True)) == [("deleted", one) for one in ids[::2]]
 
 
+def test_a_lowered_page_limit_hides_nothing_from_a_sweep_of_stamps(rig, simulator, account, org):
+    """Records that are asked for by id come in as many pages as it takes."""
+    ids = account.bulk_create(org, CLIENTS, 9)
+    baselined(rig, org)
+    simulator.page_cap = 2
+    account.bulk_update(org, CLIENTS, ids, {"name": "New"})
+    rig.now_ms.advance(10 * MINUTE_MS)
+    simulator.faults.next(faults.empty_list)  # nothing of that is seen in the increment
+    assert rig.poll(org, CLIENTS) == []
+    rig.now_ms.advance(10 * MINUTE_MS)
+    rig.store.sweep_soon(Stream(org, CLIENTS))
+    assert kinds(rig.poll(org, CLIENTS)) == [("updated", one) for one in ids]
+
+
+def test_a_lowered_page_limit_hides_no_tombstone(rig, simulator, account, org):
+    """The same for missing records: asked for by id, each shows its tombstone."""
+    ids = account.bulk_create(org, CLIENTS, 9)
+    baselined(rig, org)
+    simulator.page_cap = 2
+    for one in ids[:5]:
+        account.soft_delete(org, CLIENTS, one)
+    simulator.faults.next(faults.ignores_deleted, times=4)  # the increment; the sweep's three pages
+    events = rig.poll(org, CLIENTS, full=True)
+    assert kinds(events) == [("deleted", one) for one in ids[:5]]
+    assert all(event.object["_isDeleted"] for event in events)
+
+
 @pytest.mark.parametrize("fault", [faults.repeated, faults.overlapping(), faults.shuffled()])
 def test_duplicates_on_a_page_end_the_poll(rig, simulator, account, org, fault):
     """A page that is not in order is not used, and nothing is concluded from it."""

@@ -15,7 +15,6 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from poller.signing import EARLIEST_S, CannotSign, Key, key, new_pair, new_secret, pair, signature
 
 SEED = bytes(range(32))
-NOW_S = int(time.time())
 
 bodies = st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
 
@@ -24,13 +23,13 @@ def base64_of(data):
     return base64.b64encode(data).decode()
 
 
-def verify(secret, header, body, at_s=NOW_S):
+def verify(secret, header, body, at_s):
     """By the reference implementation; raises where it is not good."""
     headers = {"webhook-id": "evt_a", "webhook-timestamp": str(at_s), "webhook-signature": header}
     Webhook(secret).verify(body, headers, json_parse=False)
 
 
-def verify_ed25519(public, header, body, at_s=NOW_S):
+def verify_ed25519(public, header, body, at_s):
     """By the documented message; raises where no signature is good."""
     verifier = Ed25519PublicKey.from_public_bytes(base64.b64decode(public.removeprefix("whpk_")))
     [given] = [text.removeprefix("v1a,") for text in header.split(" ") if text.startswith("v1a,")]
@@ -40,21 +39,23 @@ def verify_ed25519(public, header, body, at_s=NOW_S):
 @given(st.binary(min_size=1, max_size=64), bodies)
 def test_an_hmac_is_that_of_standard_webhooks(raw, body):
     """Whatever the key and the body."""
+    now_s = int(time.time())
     secret = "whsec_" + base64_of(raw)
-    verify(secret, signature([key(secret)], "evt_a", NOW_S, body), body)
+    verify(secret, signature([key(secret)], "evt_a", now_s, body), body, now_s)
 
 
 @given(st.binary(min_size=32, max_size=32), bodies)
 def test_an_ed25519_signature_is_of_the_documented_message(seed, body):
     """Id, time and body, with dots in between; and of no other."""
+    now_s = int(time.time())
     secret, public = pair("whsk_" + base64_of(seed))
-    header = signature([key(secret)], "evt_a", NOW_S, body)
-    verify_ed25519(public, header, body)
+    header = signature([key(secret)], "evt_a", now_s, body)
+    verify_ed25519(public, header, body, now_s)
     for other in (body + b" ", b"x" + body):
         with pytest.raises(InvalidSignature):
-            verify_ed25519(public, header, other)
+            verify_ed25519(public, header, other, now_s)
     with pytest.raises(InvalidSignature):
-        verify_ed25519(public, header, body, NOW_S + 1)
+        verify_ed25519(public, header, body, now_s + 1)
 
 
 def test_a_known_ed25519_signature():
@@ -67,45 +68,50 @@ def test_a_known_ed25519_signature():
 
 def test_an_ed25519_secret_may_be_seed_and_public_key():
     """64 bytes, as libsodium keeps them; they sign alike."""
+    now_s = int(time.time())
     public = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()
     short, long = (key("whsk_" + base64_of(raw)) for raw in (SEED, SEED + public))
-    assert short.sign("evt_a", NOW_S, b"{}") == long.sign("evt_a", NOW_S, b"{}")
+    assert short.sign("evt_a", now_s, b"{}") == long.sign("evt_a", now_s, b"{}")
 
 
 def test_all_secrets_sign():
     """In their order; a receiver that holds any one of them is content."""
+    now_s = int(time.time())
     secrets = [new_secret(), new_secret(), new_pair()]
-    header = signature([key(secrets[0]), key(secrets[1]), key(secrets[2].secret)], "evt_a", NOW_S, b"{}")
+    header = signature([key(secrets[0]), key(secrets[1]), key(secrets[2].secret)], "evt_a", now_s, b"{}")
     assert [text.split(",")[0] for text in header.split(" ")] == ["v1", "v1", "v1a"]
-    verify(secrets[0], header, b"{}")
-    verify(secrets[1], header, b"{}")
-    verify_ed25519(secrets[2].public, header, b"{}")
+    verify(secrets[0], header, b"{}", now_s)
+    verify(secrets[1], header, b"{}", now_s)
+    verify_ed25519(secrets[2].public, header, b"{}", now_s)
     with pytest.raises(WebhookVerificationError):
-        verify(new_secret(), header, b"{}")
+        verify(new_secret(), header, b"{}", now_s)
 
 
 def test_the_reference_verifies_no_ed25519():
     """So that a receiver's author needs other code, as the documentation says."""
+    now_s = int(time.time())
     secret, _ = new_pair()
-    header = signature([key(secret)], "evt_a", NOW_S, b"{}")
+    header = signature([key(secret)], "evt_a", now_s, b"{}")
     with pytest.raises(WebhookVerificationError, match="No matching signature"):
-        verify("whsec_" + secret.removeprefix("whsk_"), header, b"{}")
+        verify("whsec_" + secret.removeprefix("whsk_"), header, b"{}", now_s)
 
 
 def test_an_expired_secret_signs_no_more():
     """The moment itself is the last one."""
+    now_s = int(time.time())
     old, new = new_secret(), new_secret()
-    keys = [key(new), key(old, NOW_S)]
-    verify(old, signature(keys, "evt_a", NOW_S, b"{}"), b"{}")
-    header = signature(keys, "evt_a", NOW_S + 1, b"{}")
+    keys = [key(new), key(old, now_s)]
+    verify(old, signature(keys, "evt_a", now_s, b"{}"), b"{}", now_s)
+    header = signature(keys, "evt_a", now_s + 1, b"{}")
     assert " " not in header
-    verify(new, header, b"{}", NOW_S + 1)
+    verify(new, header, b"{}", now_s + 1)
 
 
 def test_nothing_goes_unsigned():
     """When all secrets have expired, the reason says what to do."""
+    now_s = int(time.time())
     with pytest.raises(CannotSign, match=r"all secrets have expired \(not_after\); add a new one"):
-        signature([key(new_secret(), NOW_S - 1)], "evt_a", NOW_S, b"{}")
+        signature([key(new_secret(), now_s - 1)], "evt_a", now_s, b"{}")
 
 
 @pytest.mark.parametrize("now_s", [0, EARLIEST_S - 1])
@@ -140,7 +146,8 @@ def test_a_secret_that_cannot_be_used_is_told_but_not_shown(secret, words):
 
 def test_a_plain_text_is_itself_the_key():
     """For receivers that were given one."""
-    verify(b"plain text", signature([key("plain text")], "evt_a", NOW_S, b"{}"), b"{}")
+    now_s = int(time.time())
+    verify(b"plain text", signature([key("plain text")], "evt_a", now_s, b"{}"), b"{}", now_s)
 
 
 def test_new_secrets_are_long_and_differ():
@@ -156,8 +163,9 @@ def test_new_secrets_are_long_and_differ():
 
 def test_without_the_package_only_ed25519_is_missing(monkeypatch):
     """The message is what to install; it is not even looked for otherwise."""
+    now_s = int(time.time())
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ed25519", None)
-    assert key(new_secret()).sign("evt_a", NOW_S, b"{}")
+    assert key(new_secret()).sign("evt_a", now_s, b"{}")
     for ask in (lambda: key("whsk_" + base64_of(SEED)), new_pair):
         with pytest.raises(ValueError, match=r'pip install "poller\[ed25519\]"'):
             ask()

@@ -45,6 +45,8 @@ def _endpoint(url: str) -> str:
 
 
 def _proxy_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError('should be "http://host:port" or "https://host:port"')
     parts = _split(url)
     if parts.username is not None or parts.password is not None:
         raise ValueError('should hold no password: { url = "http://host:3128", user = "me", password = { env = "X" } }')

@@ -18,7 +18,7 @@ import msgspec
 
 from poller import retry
 from poller.http import Client, HttpError, Malformed, Response, TooLarge
-from poller.model import Kind, Organization, Page, Resource, Stream
+from poller.model import Kind, Organization, Page, Quarantined, Record, Resource, Stream
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
 from poller.sources.keyset import PAGE_RECORDS, ById, Changes
 from poller.sources.rate import LONGEST_HOLD_S, Bucket
@@ -141,12 +141,19 @@ class SpaceInvoices:
 
     def fetch(self, stream: Stream, ids: Sequence[str], parent: str = "") -> Page:
         """See ``Source.fetch``. It asks the list: get-one hides tombstones, and some resources have none."""
-        query = {"where": {"id": {"inq": list(ids)}}, "order": ["id ASC"], "limit": PAGE_RECORDS, "deleted": True}
-        answer = self._get(self._path(stream, parent), parent=parent, filter=query)
-        records, quarantined = pages.read(answer.body, bodies=True)
-        if len({record.id for record in records}) < len(records) or not {record.id for record in records} <= set(ids):
-            raise Incomplete("asked for records by id, the API answered with others")
-        return Page(tuple(records), tuple(quarantined), _began_ms(answer))
+        path, left = self._path(stream, parent), sorted(ids)
+        records: list[Record] = []
+        quarantined: list[Quarantined] = []
+        while left:
+            query = {"where": {"id": {"inq": left}}, "order": ["id ASC"], "limit": PAGE_RECORDS, "deleted": True}
+            shown, bad = pages.read(self._get(path, parent=parent, filter=query).body, bodies=True)
+            found = [record.id for record in shown]
+            if found != sorted({*found}.intersection(left)):
+                raise Incomplete("asked for records by id, the API answered with others")
+            records += shown
+            quarantined += bad
+            left = [one for one in left if one > found[-1]] if found else []  # the page limit may be a lowered one
+        return Page(tuple(records), tuple(quarantined))
 
     def count(self, stream: Stream, parent: str = "") -> int:
         """See ``Source.count``."""

@@ -364,7 +364,7 @@ def test_which_secret_is_unusable_is_told(monkeypatch):
         ({"client_key": "key.pem"}, "client_key should have a client_cert"),
         ({"concurrency": 0}, "greater than or equal to 1"),
         ({"concurrency": 17}, "less than or equal to 16"),
-        ({"proxy": "socks5://proxy.example"}, 'begins with "https://"'),
+        ({"proxy": "socks5://proxy.example"}, 'should be "http://host:port"'),
         ({"proxy": "http://me:hunter3@proxy.example"}, "should hold no password"),
         ({"proxy": "http://proxy.example/path"}, "and no more"),
         ({"proxy": {"url": "http://proxy.example", "password": {"env": "A"}}}, "should name the user"),

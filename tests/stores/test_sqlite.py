@@ -263,8 +263,28 @@ def test_a_stream_of_a_failed_commit_is_entered_again(store, make_feed, make_rec
     store._run("DROP TRIGGER temp.breaks")
     store.standing(Stream("another", "clients"))
     store.commit(feed.stream, step, 5)
-    assert store.standing(feed.stream).progress.polls == 1
+    assert store.standing(feed.stream) == Standing(feed.stream, Progress(polls=1))
     assert store.quarantined(feed.stream) == 1
+
+
+def test_every_write_locks_from_its_first_statement_on(store, feed, make_record):
+    """A transaction that begins by reading can fail when it comes to write, whatever the busy timeout."""
+    step = feed.step(make_record("a"))
+    statements = []
+    store._connection.set_trace_callback(statements.append)
+    for act in (
+        lambda: store.commit(feed.stream, step, 5),
+        lambda: store.settle("a", [], CALM, 5),
+        lambda: store.schedule(Standing(feed.stream)),
+        lambda: store.sweep_soon(feed.stream),
+        lambda: store.decide("o/clients", Decision.APPROVE),
+        lambda: store.clear_quarantine(feed.stream, 5),
+        lambda: store.retry(None, None, 5),
+    ):
+        statements.clear()
+        act()
+        assert (statements[0], statements[-1]) == ("BEGIN IMMEDIATE", "COMMIT")
+        assert len([one for one in statements if one.startswith(("BEGIN", "COMMIT"))]) == 2
 
 
 def test_a_full_disk_loses_nothing(store, feed, make_record):
