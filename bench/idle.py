@@ -14,7 +14,7 @@ from core import plan
 from figures import Figure, Table, timed
 from listing import STREAM, Scripted
 
-from poller.daemon import Service
+from poller.service import Service
 from poller.model import Stream
 from poller.sources import Source
 from poller.sources.spaceinvoices import SpaceInvoices

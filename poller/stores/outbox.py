@@ -103,7 +103,7 @@ class Selection:
     until_ms: int | None = None
 
 
-_SELECTED = """
+SELECTED = """
   (:sink IS NULL OR d.sink = :sink) AND (:event_id IS NULL OR e.id = :event_id)
   AND (:trigger IS NULL OR e.trigger GLOB :trigger) AND (:record IS NULL OR e.record = :record)
   AND (:since_ms IS NULL OR e.recorded_ms >= :since_ms) AND (:until_ms IS NULL OR e.recorded_ms < :until_ms)
@@ -115,7 +115,7 @@ def selected(connection: Connection, selection: Selection, states: Sequence[str]
     marks = ", ".join(f"'{state}'" for state in states)
     return connection.execute(
         f"""SELECT d.sequence, d.sink FROM delivery d JOIN event e USING (sequence)
-            WHERE d.state IN ({marks}) AND {_SELECTED} ORDER BY d.sequence""",
+            WHERE d.state IN ({marks}) AND {SELECTED} ORDER BY d.sequence""",
         asdict(selection),
     ).fetchall()
 

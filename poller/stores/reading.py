@@ -1,7 +1,9 @@
 """What a command reads of the state while a poller runs, or does not: a connection that cannot write."""
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -10,8 +12,9 @@ import msgspec
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.stores import Standing, rows
+from poller.stores import Standing, outbox, rows, upkeep
 from poller.stores.opening import ForeignError, LostError, NoStateError
+from poller.stores.outbox import Selection
 from poller.stores.schema import APPLICATION_ID
 
 
@@ -97,14 +100,41 @@ class View:
         )
         return [Backlog._make([*row[:-1], msgspec.json.decode(row[-1], type=Breaker)]) for row in found]
 
-    def parked(self) -> list[dict[str, Any]]:
-        """Deliveries that were given up, newest first, a thousand at most."""
+    def parked(self, selection: Selection) -> list[dict[str, Any]]:
+        """Parked deliveries, oldest first, a thousand at most."""
         return list(
             self._database.query(
-                "SELECT sink, event.id, trigger, attempts, error, settled_ms FROM delivery "
-                "JOIN event USING (sequence) WHERE state = 'parked' ORDER BY sequence DESC LIMIT 1000"
+                f"""SELECT d.sink, e.id, e.trigger, d.attempts, d.error, d.settled_ms
+                    FROM delivery d JOIN event e USING (sequence)
+                    WHERE d.state = 'parked' AND {outbox.SELECTED} ORDER BY d.sequence LIMIT 1000""",
+                asdict(selection),
             )
         )
+
+    def count(self, selection: Selection, states: Sequence[str]) -> int:
+        """How many deliveries of these states are meant."""
+        return len(outbox.selected(self._connection, selection, states))
+
+    def event(self, event_id: str) -> Stored | None:
+        """The event of this id, if it is still kept."""
+        row = self._database.execute(
+            "SELECT sequence, id, trigger, recorded_ms, body FROM event WHERE id = ?", [event_id]
+        ).fetchone()
+        return Stored(*row) if row else None
+
+    def deliveries(self, event_id: str) -> list[dict[str, Any]]:
+        """How the deliveries of an event stand."""
+        return list(
+            self._database.query(
+                "SELECT sink, state, attempts, troubles, error FROM delivery "
+                "WHERE sequence = (SELECT sequence FROM event WHERE id = ?) ORDER BY sink",
+                [event_id],
+            )
+        )
+
+    def violations(self) -> Iterator[str]:
+        """What is wrong with the state; nothing if it is well."""
+        return upkeep.violations(self._connection)
 
     def last(self, trigger: str, limit: int) -> list[Stored]:
         """The newest events whose trigger matches a pattern such as ``client.*``, oldest of them first."""
