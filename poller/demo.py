@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from poller import daemon
-from poller.service import Service, assemble
 from poller.config import load
+from poller.service import Service, assemble
 from poller.simulator.account import Account
 from poller.simulator.history import History
 from poller.simulator.server import Simulator

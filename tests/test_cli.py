@@ -550,6 +550,35 @@ def test_retry_while_it_runs(parked):
         assert poller.stop().code == 0
 
 
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ("raise OSError('disk full')", "could not do it: OSError: disk full"),
+        ("time.sleep(1)", "does not answer: timed out"),
+    ],
+)
+def test_a_running_poller_that_cannot(site, trouble, words):
+    """Exit 1, and its own words."""
+    broken = f"""
+import time
+from poller import control
+from poller.stores.sqlite import SqliteStore
+
+def retry(*_):
+    {trouble}
+    return 1
+
+SqliteStore.retry = retry
+"""
+    with site.start(patch=broken) as poller:
+        poller.up()
+        done = site.run("retry", patch="from poller import control\ncontrol._TIMEOUT_S = 0.3")
+        poller.kill()
+    assert (done.code, done.out) == (1, "")
+    assert words in done.err
+    assert len(done.err.splitlines()) == 1
+
+
 @pytest.fixture
 def held(tmp_path, api, account, org):
     """A site where 30 of 40 deletions are held."""

@@ -43,7 +43,5 @@ def main(config: Path | None, log_level: str) -> None:  # noqa: ARG001 - command
     log.configure(log_level)
 
 
-for _command in (
-    *work.COMMANDS, *look.COMMANDS, *queue.COMMANDS, *keep.COMMANDS, *look.CATALOGUE, *work.TRIALS
-):
+for _command in (*work.COMMANDS, *look.COMMANDS, *queue.COMMANDS, *keep.COMMANDS, *look.CATALOGUE, *work.TRIALS):
     main.add_command(_command)

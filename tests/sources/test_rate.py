@@ -25,8 +25,8 @@ def took_s(act, times=1):
 def test_a_burst_of_one_second_s_worth_passes_at_once(stop):
     """Then requests come at the rate."""
     bucket = Bucket(50, stop)
-    assert took_s(bucket.take, 50) < 0.1
-    assert 0.15 < took_s(bucket.take, 10) < 0.4
+    assert took_s(bucket.take, 50) < 0.5
+    assert 0.15 < took_s(bucket.take, 10) < 0.8
 
 
 def test_threads_share_the_rate(stop):
@@ -35,21 +35,21 @@ def test_threads_share_the_rate(stop):
     began = monotonic()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: bucket.take(), range(62)))
-    assert 0.2 < monotonic() - began < 0.5
+    assert 0.2 < monotonic() - began < 1
 
 
 def test_an_unused_bucket_holds_one_second_s_worth(stop):
     """However long it was not used."""
     bucket = Bucket(10, stop)
     bucket._full_at -= 1000
-    assert took_s(bucket.take, 10) < 0.08
-    assert 0.05 < took_s(bucket.take) < 0.3
+    assert took_s(bucket.take, 10) < 0.5
+    assert took_s(bucket.take, 5) > 0.2
 
 
 def test_a_rate_below_one_a_second_lets_single_requests_pass(stop):
     """The first at once, the next a whole turn later."""
     bucket = Bucket(0.5, stop)
-    assert took_s(bucket.take) < 0.05
+    assert took_s(bucket.take) < 0.5
     Timer(0.05, stop.set).start()
     with pytest.raises(Unreachable):
         bucket.take()
@@ -61,7 +61,7 @@ def test_a_hold_is_for_everybody(stop):
     bucket.hold(0.2)
     with ThreadPoolExecutor(4) as pool:
         spans = list(pool.map(lambda _: took_s(bucket.take), range(4)))
-    assert all(0.15 < span < 0.5 for span in spans)
+    assert all(0.15 < span < 1 for span in spans)
 
 
 def test_a_shorter_hold_ends_no_longer_one(stop):
@@ -88,7 +88,7 @@ def test_turns_that_were_refused_cost_nothing(stop):
         with pytest.raises(Unreachable):
             bucket.take()
     bucket._open_at = 0.0
-    assert took_s(bucket.take, 10) < 0.1
+    assert took_s(bucket.take, 10) < 0.5
 
 
 def test_a_stop_ends_the_wait_at_once(stop):

@@ -1,7 +1,10 @@
 """Stores in files, and steps to commit to them."""
 
+import os
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -10,6 +13,7 @@ from poller.model import Record, State, Stream
 from poller.stores import Outgoing, Progress, Step, StoreError
 from poller.stores.sqlite import SqliteStore
 
+MEMORY = "/dev/shm"
 NOW_MS = 1_790_000_000_000
 
 
@@ -51,7 +55,9 @@ def record(record_id, text="", *, updated_ms=1000, deleted=False):
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "state" / "poller.db"
+    """In memory where the system has a folder there: most of the time of these tests is a disk's syncs."""
+    with TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else tmp_path) as folder:
+        yield Path(folder) / "state" / "poller.db"
 
 
 @pytest.fixture
