@@ -17,7 +17,7 @@ from poller import breaker, retry
 from poller.breaker import Breaker
 from poller.model import Delivered, Delivery, Gone, Outcome, Refused
 from poller.sinks import Sink
-from poller.stores import Settlement, Store, StoreError
+from poller.stores import Settlement, Store, StoreError, Verdict
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class Drain:
             self._ahead.clear()
             return min(wait_s, IDLE_S)
         self._send(breaker.allowed(state, now_ms, self.sink.concurrency), now_ms, probe=state.is_open)
-        return IDLE_S if self._flying else self._until_due(now_ms)
+        return self._until_due(now_ms)
 
     @property
     def flying(self) -> bool:
@@ -104,16 +104,16 @@ class Drain:
         answered = [pair for future in done for pair in zip(self._flying[future], future.result(), strict=True)]
         if not answered:
             return
-        now_ms, before = self.now_ms(), self.store.breaker(self.name)
-        settlements, after = settle(answered, before, now_ms, self.chance(), self.sink.concurrency)
-        self.store.settle(self.name, settlements, after, now_ms)
+        now_ms, chance = self.now_ms(), self.chance()
+        verdict = self.store.settle(
+            self.name, lambda before: settle(answered, before, now_ms, chance, self.sink.concurrency), now_ms
+        )
         for future in done:
             del self._flying[future]
-        self._tell(answered, settlements, before, after)
+        self._tell(answered, verdict)
 
-    def _tell(
-        self, answered: Sequence[Answered], settlements: Sequence[Settlement], before: Breaker, after: Breaker
-    ) -> None:
+    def _tell(self, answered: Sequence[Answered], verdict: Verdict) -> None:
+        before, after = verdict.before, verdict.after
         if after.paused and not before.paused:
             log.error("sink.paused", sink=self.name, reason=after.paused, hint=f"poller resume {self.name}")
         elif after.wait_until_ms > before.wait_until_ms:
@@ -121,7 +121,7 @@ class Drain:
             log.warning("sink.waits", sink=self.name, reason=after.error, wait_s=wait_s, open=after.is_open)
         elif before.is_open and not after.is_open:
             log.info("sink.recovered", sink=self.name, down_s=(self.now_ms() - before.opened_ms) // 1000)
-        for (delivery, _), settlement in zip(answered, settlements, strict=True):
+        for (delivery, _), settlement in zip(answered, verdict.settlements, strict=True):
             if settlement.error:
                 parked = settlement.state == "parked"
                 told = log.error if parked else log.warning
@@ -134,21 +134,17 @@ class Drain:
                 )
 
     def _until_due(self, now_ms: int) -> float:
-        due_ms = self.store.next_due_ms(self.name)
-        return IDLE_S if due_ms is None else max(0.0, min((due_ms - now_ms) / 1000, IDLE_S))
+        due_ms = self.store.next_due_ms(self.name, now_ms)
+        return IDLE_S if due_ms is None else min((due_ms - now_ms) / 1000, IDLE_S)
 
 
-def settle(
-    answered: Sequence[Answered], before: Breaker, now_ms: int, chance: float, concurrency: int
-) -> tuple[list[Settlement], Breaker]:
+def settle(answered: Sequence[Answered], before: Breaker, now_ms: int, chance: float, concurrency: int) -> Verdict:
     """What answers mean for their deliveries, in the same order, and for their sink."""
     settlements, state = [], before
     for delivery, outcome in answered:
-        state = breaker.after(
-            state, outcome, attempts=delivery.attempts, now_ms=now_ms, chance=chance, concurrency=concurrency
-        )
+        state = breaker.after(state, delivery, outcome, now_ms=now_ms, chance=chance, concurrency=concurrency)
         settlements.append(_settlement(delivery, outcome, state, now_ms, chance))
-    return settlements, state
+    return Verdict(settlements, before, state)
 
 
 def _settlement(delivery: Delivery, outcome: Outcome, state: Breaker, now_ms: int, chance: float) -> Settlement:
@@ -158,14 +154,21 @@ def _settlement(delivery: Delivery, outcome: Outcome, state: Breaker, now_ms: in
     if isinstance(outcome, Gone):
         return Settlement(sequence, "pending", attempts, troubles, now_ms, outcome.reason)
     if breaker.blames_endpoint(state, outcome):
-        own_ms = 0 if state.is_open else now_ms + int(retry.sink_wait_s(troubles + 1, chance) * 1000)
-        due_ms = max(state.wait_until_ms, own_ms)
+        due_ms = _due_ms(state, troubles + 1, now_ms, chance)
         return Settlement(sequence, "pending", attempts, troubles + 1, due_ms, outcome.reason)
     final = isinstance(outcome, Refused) and outcome.final
     wait_s = None if final else retry.event_wait_s(attempts + 1, chance)
     if wait_s is None:
         return Settlement(sequence, "parked", attempts + 1, troubles, now_ms, outcome.reason)
     return Settlement(sequence, "pending", attempts + 1, troubles, now_ms + int(wait_s * 1000), outcome.reason)
+
+
+def _due_ms(state: Breaker, troubles: int, now_ms: int, chance: float) -> int:
+    """When to ask again after trouble of the receiver: with the next probe, or by a schedule of its own."""
+    waits_until_ms = now_ms + int(breaker.wait_s(state, now_ms) * 1000)
+    if state.is_open and waits_until_ms > now_ms:
+        return waits_until_ms
+    return max(waits_until_ms, now_ms + int(retry.sink_wait_s(troubles, chance) * 1000))
 
 
 def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from poller.stores import Decision
@@ -25,17 +24,13 @@ def operations(store: SqliteStore, now_ms: Callable[[], int]) -> Mapping[str, Op
         return {"found": store.decide(stream, Decision(decision))}
 
     def pause_sink(sink: str, reason: str) -> dict[str, Any]:
-        store.pause(sink, reason)
+        store.pause(sink, reason, now_ms())
         return {"found": True}
 
     def pause_stream(stream: str, *, paused: bool) -> dict[str, Any]:
         return {"found": store.pause_stream(stream, paused=paused)}
 
-    def backup(target: str) -> dict[str, Any]:
-        store.backup(Path(target))
-        return {"bytes": Path(target).stat().st_size}
-
-    every = (again, drop, decide, pause_sink, pause_stream, backup)
+    every = (again, drop, decide, pause_sink, pause_stream)
     return {operation.__name__: operation for operation in every}
 
 

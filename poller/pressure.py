@@ -3,7 +3,7 @@
 A change that no poll sees meanwhile is seen by the next one, merged with what came after it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ RESUME = 0.8
 """The share of a limit at which polls go on: well below it, so that they do not stop and go."""
 
 FREE_SHARE = 0.05
-"""Of the disk, at least so much is left free, however low the limit."""
+FREE_MOST = 4
+"""Of the disk, at least so much is left free, but not more than so many times the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +33,35 @@ class Load(NamedTuple):
     disk_bytes: int
 
 
-def pressure(load: Load, limits: Limits, *, paused: bool) -> str:
-    """Why polls have to pause, in words; empty if they need not. ``paused`` says whether they do now."""
-    share = RESUME if paused else 1.0
-    sink, pending = max(load.pending.items(), key=lambda item: item[1], default=("", 0))
-    if pending >= limits.pending * share:
-        return f"{pending} deliveries are pending for sink {sink} (limit {limits.pending})"
-    if load.size_bytes >= limits.size_bytes * share:
-        return f"the state takes {_mib(load.size_bytes)} (limit {_mib(limits.size_bytes)})"
-    least_bytes = min(max(limits.free_bytes, load.disk_bytes * FREE_SHARE), limits.free_bytes * 4)
-    if load.free_bytes < least_bytes / share:
-        return f"the disk has only {_mib(load.free_bytes)} free (limit {_mib(least_bytes)})"
-    return ""
+class Level(NamedTuple):
+    """How full something is: its limit is 1.0."""
+
+    what: str
+    full: float
+    reason: str
+
+
+def pressure(load: Load, limits: Limits, paused: Collection[str] = ()) -> dict[str, str]:
+    """Why polls have to pause: what is full, each with its reason in words; empty if they need not.
+
+    ``paused`` is for what they pause now: each of it has to come down to ``RESUME`` before they go on.
+    """
+    return {
+        level.what: level.reason
+        for level in _levels(load, limits)
+        if level.full >= (RESUME if level.what in paused else 1.0)
+    }
+
+
+def _levels(load: Load, limits: Limits) -> Iterator[Level]:
+    for sink, pending in load.pending.items():
+        reason = f"{pending} deliveries are pending for sink {sink} (limit {limits.pending})"
+        yield Level(f"sink {sink}", pending / limits.pending, reason)
+    reason = f"the state takes {_mib(load.size_bytes)} (limit {_mib(limits.size_bytes)})"
+    yield Level("state", load.size_bytes / max(1, limits.size_bytes), reason)
+    least_bytes = min(max(limits.free_bytes, load.disk_bytes * FREE_SHARE), limits.free_bytes * FREE_MOST)
+    reason = f"the disk has only {_mib(load.free_bytes)} free (limit {_mib(least_bytes)})"
+    yield Level("disk", least_bytes / max(1, load.free_bytes), reason)
 
 
 def _mib(size_bytes: float) -> str:

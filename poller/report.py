@@ -64,7 +64,7 @@ def _sink(backlog: reading.Backlog) -> dict[str, Any]:
         "oldest_pending": _time(backlog.oldest_ms),
         "last_delivered": _time(backlog.delivered_ms),
         "next_try": _time(breaker.wait_until_ms or None),
-        "error": breaker.error,
+        "error": breaker.paused or breaker.error,
     }
 
 

@@ -14,7 +14,7 @@ from poller.config import Config
 from poller.deliver import Drain
 from poller.model import Plan, Stream
 from poller.poll import poll
-from poller.pressure import Limits, pressure
+from poller.pressure import Limits, Load, pressure
 from poller.running import Tools
 from poller.schedule import after_poll
 from poller.sinks import Sink
@@ -41,10 +41,7 @@ def wall_ms() -> int:
 
 
 class Service:
-    """A source, a store and sinks at work together; ``stop`` ends every wait of theirs.
-
-    ``pressed`` is why polls pause, empty while they do not.
-    """
+    """A source, a store and sinks at work together; ``stop`` ends every wait of theirs."""
 
     def __init__(
         self,
@@ -60,7 +57,7 @@ class Service:
         self.store = store
         self.stop = stop
         self.limits = limits
-        self.pressed = ""
+        self._full: dict[str, str] = {}
         self._measured_at = float("-inf")
         self.senders = [
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
@@ -114,16 +111,26 @@ class Service:
         self.store.schedule(standing)
         return standing
 
+    @property
+    def pressed(self) -> str:
+        """Why polls pause, in words; empty while they do not."""
+        return "; ".join(self._full.values())
+
     def under_pressure(self) -> bool:
         """Whether polls have to pause, since the outbox or the disk is full. Deliveries go on."""
         if time.monotonic() - self._measured_at > PRESSURE_EVERY_S:
             self._measured_at = time.monotonic()
-            before, self.pressed = self.pressed, pressure(self.store.load(), self.limits, paused=bool(self.pressed))
+            before, self._full = self.pressed, pressure(self._load(), self.limits, self._full)
             if self.pressed and not before:
                 log.warning("polls.paused", reason=self.pressed)
             elif before and not self.pressed:
                 log.info("polls.resumed")
-        return bool(self.pressed)
+        return bool(self._full)
+
+    def _load(self) -> Load:
+        """How much there is now; what is pending for sinks that are no longer configured does not count."""
+        load, names = self.store.load(), {queue.name for queue in self.drains}
+        return load._replace(pending={sink: count for sink, count in load.pending.items() if sink in names})
 
     def tidy(self, keep: Keep) -> None:
         """Forget what has served its time, a chunk after the other."""

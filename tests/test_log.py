@@ -153,9 +153,7 @@ def test_odd_values_do_not_stop_who_logs(said):
     loop = []
     loop.append(loop)
     log.configure()
-    structlog.get_logger().info(
-        "odd", broken=Broken(), loop=loop, nan=float("nan"), half="\ud800", keys={1: {2: 3}}
-    )
+    structlog.get_logger().info("odd", broken=Broken(), loop=loop, nan=float("nan"), half="\ud800", keys={1: {2: 3}})
     (event,) = said()
     assert (event["broken"], event["nan"], event["keys"]) == ("<Broken>", "nan", {"1": {"2": 3}})
 

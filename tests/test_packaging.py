@@ -54,9 +54,7 @@ def test_make_alone_tells_its_targets():
     targets = re.findall(r"^  make (\w+)", told, re.MULTILINE)
     assert {"run", "test", "check", "bench", "lock"} <= set(targets)
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    assert [
-        target for target in targets if f"`make {target}`" not in text and target not in ("help", "install")
-    ] == []
+    assert [target for target in targets if f"`make {target}`" not in text and target not in ("help", "install")] == []
 
 
 def test_the_unit_runs_a_command_that_is_there():

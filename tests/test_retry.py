@@ -28,9 +28,7 @@ def test_any_2xx_is_delivered(status):
     assert outcome(status, {}, NOW_MS) == Delivered()
 
 
-@pytest.mark.parametrize(
-    "status", [101, 301, 302, 304, 308, 401, 403, 404, 405, 408, 410, 425, 500, 502, 599, 999]
-)
+@pytest.mark.parametrize("status", [101, 301, 302, 304, 308, 401, 403, 404, 405, 408, 410, 425, 500, 502, 599, 999])
 def test_trouble_of_the_receiver_is_for_later(status):
     """No event is to blame, and no time is asked for."""
     answer = outcome(status, {"retry-after": "7"}, NOW_MS)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from poller import signing
-from poller.cli.shared import carry_out, configuration, told
+from poller.cli.shared import configuration, told
 from poller.stores import reading
 
 
@@ -18,8 +18,9 @@ def backup(file: Path) -> None:
     While poller runs, too. FILE is there whole or not at all. To restore it, stop poller, put FILE in the
     place of the database without its -wal and -shm files, and start with --accept-state-loss.
     """
-    size_bytes = carry_out("backup", target=str(file.absolute()))["bytes"]
-    click.echo(f"{file}: {size_bytes / (1 << 20):.1f} MiB, checked")
+    with reading.View(configuration().state.path) as view:
+        view.backup(file)
+    click.echo(f"{file}: {file.stat().st_size / (1 << 20):.1f} MiB, checked")
 
 
 @click.command()

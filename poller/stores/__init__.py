@@ -1,6 +1,6 @@
 """The port through which the poller remembers. ``sqlite.py`` is the one kept in a file."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -112,6 +112,14 @@ class Settlement(NamedTuple):
     error: str = ""
 
 
+class Verdict(NamedTuple):
+    """What a sink's answers mean: how their deliveries stand, and its breaker before and after them."""
+
+    settlements: Sequence[Settlement]
+    before: Breaker
+    after: Breaker
+
+
 class Keep(NamedTuple):
     """How long deliveries are kept, in seconds: after a yes, after being parked, and while they wait in vain."""
 
@@ -175,12 +183,16 @@ class Store(Protocol):
         """Pending deliveries whose time has come, first of their lane, oldest first."""
         ...
 
-    def next_due_ms(self, sink: str) -> int | None:
-        """When the next delivery of the sink is due that is the first of its lane, None if there is none."""
+    def next_due_ms(self, sink: str, now_ms: int) -> int | None:
+        """When, after now, the next delivery of the sink is due that is the first of its lane; None if none is."""
         ...
 
-    def settle(self, sink: str, settlements: Iterable[Settlement], breaker: Breaker, now_ms: int) -> None:
-        """Keep how sends ended, and how the sink's receiver is."""
+    def settle(self, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
+        """Keep how sends ended, and how the sink's receiver is.
+
+        ``judge`` is given the breaker as it is within the transaction, so that nothing that was done to it
+        meanwhile is undone.
+        """
         ...
 
     def breaker(self, sink: str) -> Breaker:

@@ -1,6 +1,6 @@
 """Events and deliveries in the database, inside a transaction that the store has begun."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from sqlite3 import Connection
 
@@ -8,8 +8,8 @@ import msgspec
 
 from poller import envelope, retry, route
 from poller.breaker import Breaker
-from poller.model import Change, Event, Stream
-from poller.stores import Outgoing, Settlement
+from poller.model import Change, Delivery, Event, Stream
+from poller.stores import Outgoing, Verdict
 from poller.stores.opening import last_sequence
 
 _FIRST_OF_LANE = f"""
@@ -19,15 +19,48 @@ _FIRST_OF_LANE = f"""
       AND p.attempts < {retry.BLOCKING_ATTEMPTS})
 """
 
-DUE = f"""
-  SELECT d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body
-  FROM delivery d JOIN event e USING (sequence)
+_FEW_LANES = 100
+
+_LANES = f"""
+  WITH RECURSIVE l (lane) AS (
+    SELECT min(lane) FROM delivery WHERE sink = ?1 AND state = 'pending'
+    UNION ALL
+    SELECT (SELECT min(lane) FROM delivery WHERE sink = ?1 AND state = 'pending' AND lane > l.lane)
+    FROM l WHERE l.lane IS NOT NULL LIMIT {_FEW_LANES + 1})
+  SELECT lane FROM l WHERE lane IS NOT NULL
+"""
+"""The lanes of a sink's pending deliveries, up to one more than a few: one look into the index for each."""
+
+_DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body"
+
+_DUE_OF_MANY = f"""
+  SELECT {_DELIVERY} FROM delivery d JOIN event e USING (sequence)
   WHERE {_FIRST_OF_LANE} AND d.due_ms <= ?2 ORDER BY d.due_ms, d.turn LIMIT ?3
 """
-"""Pending deliveries of a sink that are due and the first of their lane, longest due first."""
+"""By time, passing over what waits behind another: with few lanes that would be nearly all of a long queue."""
 
-NEXT_DUE = f"SELECT d.due_ms FROM delivery d WHERE {_FIRST_OF_LANE} ORDER BY d.due_ms, d.turn LIMIT 1"
-"""When the next one is due; those behind it in its lane do not count, however long they are due."""
+_DUE_OF_FEW = f"""
+  SELECT {_DELIVERY} FROM json_each(?4) l CROSS JOIN delivery d ON d.lane = l.value JOIN event e USING (sequence)
+  WHERE d.sink = ?1 AND d.state = 'pending' AND d.due_ms <= ?2 AND d.turn <= coalesce(
+    (SELECT p.turn FROM delivery p WHERE p.sink = ?1 AND p.lane = l.value AND p.state = 'pending'
+       AND p.attempts < {retry.BLOCKING_ATTEMPTS} ORDER BY p.turn LIMIT 1), d.turn)
+  ORDER BY d.due_ms, d.turn LIMIT ?3
+"""
+"""The same, by lane, up to the first in each that the others wait for."""
+
+
+def due(connection: Connection, sink: str, now_ms: int, limit: int) -> list[Delivery]:
+    """Pending deliveries of a sink that are due and the first of their lane, longest due first."""
+    lanes = [lane for (lane,) in connection.execute(_LANES, [sink])]
+    if len(lanes) > _FEW_LANES:
+        rows = connection.execute(_DUE_OF_MANY, [sink, now_ms, limit])
+    else:
+        rows = connection.execute(_DUE_OF_FEW, [sink, now_ms, limit, msgspec.json.encode(lanes).decode()])
+    return [Delivery._make(row) for row in rows]
+
+
+NEXT_DUE = f"SELECT d.due_ms FROM delivery d WHERE {_FIRST_OF_LANE} AND d.due_ms > ?2 ORDER BY d.due_ms LIMIT 1"
+"""When, after now, the next one is due that is the first of its lane."""
 
 
 def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequence[Outgoing], now_ms: int) -> None:
@@ -67,9 +100,19 @@ def _enter(
         ordinal += 1
 
 
-def settle(connection: Connection, sink: str, settlements: Iterable[Settlement], breaker: Breaker, now_ms: int) -> None:
+def breaker(connection: Connection, sink: str) -> Breaker:
+    """The sink's breaker as it was last kept."""
+    row = connection.execute("SELECT breaker FROM sink WHERE name = ?", [sink]).fetchone()
+    return msgspec.json.decode(row[0], type=Breaker) if row else Breaker()
+
+
+def settle(connection: Connection, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
     """Keep how sends ended, and the sink's breaker with a count of what was delivered."""
-    rows = [(*after[1:], None if after.state == "pending" else now_ms, sink, after.sequence) for after in settlements]
+    verdict = judge(breaker(connection, sink))
+    rows = [
+        (*after[1:], None if after.state == "pending" else now_ms, sink, after.sequence)
+        for after in verdict.settlements
+    ]
     connection.executemany(
         "UPDATE delivery SET state = ?, attempts = ?, troubles = ?, due_ms = ?, error = ?, settled_ms = ? "
         "WHERE sink = ? AND sequence = ? AND state = 'pending'",
@@ -79,12 +122,17 @@ def settle(connection: Connection, sink: str, settlements: Iterable[Settlement],
     connection.execute(
         """INSERT INTO sink VALUES (?1, ?2, ?3, iif(?3, ?4, NULL)) ON CONFLICT (name) DO UPDATE SET
              breaker = ?2, delivered = delivered + ?3, delivered_ms = iif(?3, ?4, delivered_ms)""",
-        [sink, msgspec.json.encode(breaker).decode(), delivered, now_ms],
+        [sink, msgspec.json.encode(verdict.after).decode(), delivered, now_ms],
     )
+    return verdict
 
 
-def pause(connection: Connection, sink: str, reason: str) -> None:
-    """Stop a sink, or with no reason let it go on as if nothing had been."""
+def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
+    """Stop a sink, or with no reason let it go on as if nothing had been: all that is pending is due."""
+    connection.execute(
+        "UPDATE delivery SET due_ms = ?2 WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2 AND ?3 = ''",
+        [sink, now_ms, reason],
+    )
     connection.execute(
         "INSERT INTO sink (name, breaker) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET breaker = ?2",
         [sink, msgspec.json.encode(Breaker(paused=reason)).decode()],
@@ -112,11 +160,10 @@ SELECTED = """
 
 def selected(connection: Connection, selection: Selection, states: Sequence[str]) -> list[tuple[int, str]]:
     """The deliveries of these states that are meant, oldest first: sequence and sink."""
-    marks = ", ".join(f"'{state}'" for state in states)
     return connection.execute(
         f"""SELECT d.sequence, d.sink FROM delivery d JOIN event e USING (sequence)
-            WHERE d.state IN ({marks}) AND {SELECTED} ORDER BY d.sequence""",
-        asdict(selection),
+            WHERE d.state IN (SELECT value FROM json_each(:states)) AND {SELECTED} ORDER BY d.sequence""",
+        asdict(selection) | {"states": msgspec.json.encode(states).decode()},
     ).fetchall()
 
 

@@ -12,7 +12,7 @@ import msgspec
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.stores import Standing, outbox, rows, upkeep
+from poller.stores import Standing, StoreError, outbox, rows, upkeep
 from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.outbox import Selection
 from poller.stores.schema import APPLICATION_ID
@@ -60,6 +60,7 @@ class View:
             self._connection.close()
             raise ForeignError(f"{path} is not a poller's state")
         self._database = Database(self._connection)
+        self._path = path
 
     def __enter__(self) -> Self:
         return self
@@ -153,6 +154,16 @@ class View:
             [sequence, trigger],
         )
         return [Stored(*row) for row in found]
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent, checked copy to ``target``; a poller goes on meanwhile. Raises ``StoreError``."""
+        beside = {f"{self._path.name}{end}" for end in ("", "-wal", "-shm", ".lock", ".sock")}
+        if target.name in beside and target.parent.resolve() == self._path.parent.resolve():
+            raise StoreError(f"{target} belongs to the state itself; name another file")
+        try:
+            upkeep.backup(self._connection, target)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{target} cannot be written: {error}") from error
 
     def copy(self, target: Path) -> None:
         """Make a consistent copy of the whole state."""

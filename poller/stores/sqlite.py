@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from poller.breaker import Breaker
 from poller.diff import Finding
 from poller.model import Delivery, Mark, Quarantined, State, Stream
 from poller.pressure import Load
-from poller.stores import Decision, Keep, Settlement, Standing, Step, StoreError, opening, outbox, rows, upkeep
+from poller.stores import Decision, Keep, Standing, Step, StoreError, Verdict, opening, outbox, rows, upkeep
 from poller.stores.bodies import Codec
 from poller.stores.outbox import Selection
 
@@ -186,29 +186,28 @@ class SqliteStore:
     def due(self, sink: str, now_ms: int, limit: int) -> list[Delivery]:
         """See ``Store.due``."""
         with self._reading():
-            return [Delivery(*row) for row in self._all(outbox.DUE, sink, now_ms, limit)]
+            return outbox.due(self._connection, sink, now_ms, limit)
 
-    def next_due_ms(self, sink: str) -> int | None:
+    def next_due_ms(self, sink: str, now_ms: int) -> int | None:
         """See ``Store.next_due_ms``."""
         with self._reading():
-            found = self._all(outbox.NEXT_DUE, sink)
+            found = self._all(outbox.NEXT_DUE, sink, now_ms)
             return int(found[0][0]) if found else None
 
-    def settle(self, sink: str, settlements: Iterable[Settlement], breaker: Breaker, now_ms: int) -> None:
+    def settle(self, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
         """See ``Store.settle``."""
         with self._writing():
-            outbox.settle(self._connection, sink, settlements, breaker, now_ms)
+            return outbox.settle(self._connection, sink, judge, now_ms)
 
     def breaker(self, sink: str) -> Breaker:
         """See ``Store.breaker``."""
         with self._reading():
-            found = self._all("SELECT breaker FROM sink WHERE name = ?", sink)
-            return msgspec.json.decode(found[0][0], type=Breaker) if found else Breaker()
+            return outbox.breaker(self._connection, sink)
 
-    def pause(self, sink: str, reason: str) -> None:
-        """Stop a sink until it is resumed; with an empty reason, resume it with a closed breaker."""
+    def pause(self, sink: str, reason: str, now_ms: int) -> None:
+        """Stop a sink until it is resumed; with an empty reason, resume it: closed, and all of it due."""
         with self._writing():
-            outbox.pause(self._connection, sink, reason)
+            outbox.pause(self._connection, sink, reason, now_ms)
 
     def again(self, selection: Selection, states: Sequence[str], now_ms: int) -> int:
         """Send settled deliveries of these states once more, behind all that is pending; how many."""
@@ -227,7 +226,10 @@ class SqliteStore:
     # Upkeep
 
     def tidy(self, keep: Keep, now_ms: int) -> int:
-        """Forget a chunk of what has served its time, and park what has expired; how many rows, 0 when done."""
+        """Park what has expired, forget what has served its time, and shrink the file: a chunk of each.
+
+        How much was done, 0 when all is.
+        """
         with self._writing():
             upkeep.rewind(self._connection, now_ms)
             expired = upkeep.expire(
@@ -239,22 +241,14 @@ class SqliteStore:
                 parked_before_ms=now_ms - int(keep.parked_s * 1000),
             )
         with self._mutex, _as_store_error():
-            upkeep.shrink(self._connection)
-        return expired + pruned
+            shrunk = upkeep.shrink(self._connection)
+        return expired + pruned + shrunk
 
     def load(self) -> Load:
         """How much there is of what ``pressure`` limits."""
         with self._reading():
             pending = dict(self._all("SELECT sink, count(*) FROM delivery WHERE state = 'pending' GROUP BY sink"))
             return Load(pending, *upkeep.sizes(self._connection, self._path))
-
-    def backup(self, target: Path) -> None:
-        """Write a consistent, checked copy to ``target``; a delivery or a poll may wait for it meanwhile."""
-        try:
-            with self._mutex, _as_store_error():
-                upkeep.backup(self._connection, target)
-        except OSError as error:
-            raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
 
     # The connection
 
