@@ -638,7 +638,7 @@ def test_a_decision_on_nothing(site, name, running):
 
 def test_the_thirty_triggers():
     """By our name, and by that of connector platforms."""
-    rows = CliRunner().invoke(cli.triggers, []).output.splitlines()[2:]
+    rows = CliRunner().invoke(cli.look.triggers, []).output.splitlines()[2:]
     assert len(rows) == 30
     named = dict(re.split(r"  +", row.strip(), maxsplit=1) for row in rows)
     assert named["client.created"] == "New Client"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poller.config import Config, ConfigError, find, load
-from poller.model import Route
+from poller.model import Route, Target
 from poller.problems import tables
 from poller.settings import Secret
 from poller.sinks import kinds
@@ -73,7 +73,7 @@ def test_every_shape_is_read(read):
     assert config.state.path == Path("elsewhere/poller.db")
     plan = config.plan()
     assert plan.routes == (Route(("client.*", "document.created"), ("crm",)),)
-    assert plan.sinks == ("crm",)
+    assert plan.sinks == (Target("crm"),)
     assert plan.watches["documents"].every_s == 30
     assert plan.watches["clients"].every_s == 120
     assert plan.watches["clients"].emit_first
@@ -91,7 +91,7 @@ def test_without_a_file_everything_is_at_its_default():
     plan = config.plan()
     assert {name for name, watch in plan.watches.items() if watch.announces} == TEN
     assert plan.routes == ()
-    assert plan.sinks == ("stdout",)
+    assert plan.sinks == (Target("stdout"),)
     watch = plan.watches["clients"]
     assert (watch.every_s, watch.sweep_every_s, watch.overlap_s) == (60, 6 * 3600, 300)
     assert (watch.count_every, watch.full_every, watch.emit_first) == (10, 4, False)
