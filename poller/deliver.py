@@ -58,7 +58,10 @@ class Drain:
         if wait_s:
             self._ahead.clear()
             return min(wait_s, IDLE_S)
-        self._send(breaker.allowed(state, now_ms, self.sink.concurrency), now_ms, probe=state.is_open)
+        if state.is_open:
+            self._probe(now_ms)
+        else:
+            self._send(breaker.allowed(state, now_ms, self.sink.concurrency), now_ms)
         return self._until_due(now_ms)
 
     @property
@@ -71,13 +74,20 @@ class Drain:
         wait(list(self._flying), timeout_s)
         self._settle()
 
-    def _send(self, concurrency: int, now_ms: int, *, probe: bool) -> None:
+    def _probe(self, now_ms: int) -> None:
+        """Send one delivery: one that says most about the receiver, since it met least trouble so far."""
+        self._ahead.clear()
+        if not self._flying and (found := self.store.due(self.name, now_ms, 1, probe=True)):
+            self._fly(list(found))
+
+    def _send(self, concurrency: int, now_ms: int) -> None:
         while len(self._flying) < concurrency and self._refill(now_ms):
-            size = 1 if probe else min(self.sink.batch_size, len(self._ahead))
-            batch = [self._ahead.popleft() for _ in range(size)]
-            future = self.executor.submit(self._call, batch)
-            self._flying[future] = batch
-            future.add_done_callback(lambda _: self.wake.set())
+            self._fly([self._ahead.popleft() for _ in range(min(self.sink.batch_size, len(self._ahead)))])
+
+    def _fly(self, batch: list[Delivery]) -> None:
+        future = self.executor.submit(self._call, batch)
+        self._flying[future] = batch
+        future.add_done_callback(lambda _: self.wake.set())
 
     def _refill(self, now_ms: int) -> bool:
         if not self._ahead:

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from poller.deliver import Drain
+from structlog.testing import capture_logs
+
+from poller.deliver import IDLE_S, Drain
 from poller.model import Change, Delivered, Kind, Order, Stream, Target
 from poller.stores import Outgoing, Progress, Step
 from poller.stores.sqlite import SqliteStore
@@ -91,6 +93,7 @@ class Rig:
         self.sink = Sink(self.clock)
         self.executor, self.chance = executor, chance
         self.order = Order.RECORD
+        self.logs: list[dict] = []
         self.restart()
 
     def restart(self) -> None:
@@ -111,13 +114,21 @@ class Rig:
         raise AssertionError("the drain does not rest")
 
     def live(self, span_s: float) -> None:
-        """Run for so long, with the pauses that it asks for."""
+        """Run for so long, with the pauses that it asks for; where it would only look, time flies on."""
         ends_ms = self.clock.now_ms + int(span_s * 1000)
         while self.clock.now_ms < ends_ms:
             pause_s = self.run()
             assert pause_s > 0
-            self.clock.now_ms = min(ends_ms, self.clock.now_ms + max(1, int(pause_s * 1000)))
+            next_ms = self.clock.now_ms + max(1, int(pause_s * 1000))
+            self.clock.now_ms = min(ends_ms, max(next_ms, self._nothing_until_ms()) if pause_s == IDLE_S else next_ms)
         self.run()
+
+    def _nothing_until_ms(self) -> int:
+        """Before this nothing can be due, unless something happens."""
+        now_ms, found = self.clock.now_ms, self.breaker
+        if found.wait_until_ms > now_ms or found.paused:
+            return found.wait_until_ms
+        return self.store.next_due_ms("it", now_ms) or now_ms + DAY_S * 1000
 
     def pass_s(self, seconds: float) -> None:
         self.clock.now_ms += int(seconds * 1000)
@@ -150,8 +161,13 @@ def rig(folder: Path, executor: Executor | None = None, seed: int | None = None)
     """A rig in memory where the system has a folder there; it sends by four threads if by no other executor."""
     where = MEMORY if os.access(MEMORY, os.W_OK) else folder
     chance = (lambda: 0.5) if seed is None else random.Random(seed).random
-    with TemporaryDirectory(dir=where) as state, executor or ThreadPoolExecutor(4) as threads:
+    with (
+        TemporaryDirectory(dir=where) as state,
+        executor or ThreadPoolExecutor(4) as threads,
+        capture_logs() as logs,
+    ):
         made = Rig(Path(state) / "poller.db", threads, chance)
+        made.logs = logs
         try:
             yield made
         finally:

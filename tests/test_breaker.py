@@ -39,7 +39,7 @@ def test_trouble_in_a_row_opens_it():
     """Five times; it names the last reason."""
     almost = answered(Breaker(), *[SLOW] * (FAILURES - 1))
     assert (almost.is_open, wait_s(almost, NOW_MS), almost.error) == (False, 0, "no answer")
-    assert OPEN == replace(almost, failures=5, recent=0b111111, opened_ms=NOW_MS, wait_until_ms=NOW_MS + 5000)
+    assert replace(almost, failures=5, recent=0b111111, opened_ms=NOW_MS, wait_until_ms=NOW_MS + 5000) == OPEN
     assert (OPEN.is_open, allowed(OPEN, NOW_MS, 16)) == (True, 1)
 
 

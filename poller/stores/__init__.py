@@ -179,8 +179,11 @@ class Store(Protocol):
         """How many records of the stream are in quarantine."""
         ...
 
-    def due(self, sink: str, now_ms: int, limit: int) -> Sequence[Delivery]:
-        """Pending deliveries whose time has come, first of their lane, oldest first."""
+    def due(self, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> Sequence[Delivery]:
+        """Pending deliveries that are the first of their lane and due, longest first.
+
+        To ``probe``, those first that met trouble least often.
+        """
         ...
 
     def next_due_ms(self, sink: str, now_ms: int) -> int | None:

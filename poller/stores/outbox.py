@@ -35,7 +35,7 @@ _DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles
 
 _DUE_OF_MANY = f"""
   SELECT {_DELIVERY} FROM delivery d JOIN event e USING (sequence)
-  WHERE {_FIRST_OF_LANE} AND d.due_ms <= ?2 ORDER BY d.due_ms, d.turn LIMIT ?3
+  WHERE {_FIRST_OF_LANE} AND d.due_ms <= ?2
 """
 """By time, passing over what waits behind another: with few lanes that would be nearly all of a long queue."""
 
@@ -44,19 +44,20 @@ _DUE_OF_FEW = f"""
   WHERE d.sink = ?1 AND d.state = 'pending' AND d.due_ms <= ?2 AND d.turn <= coalesce(
     (SELECT p.turn FROM delivery p WHERE p.sink = ?1 AND p.lane = l.value AND p.state = 'pending'
        AND p.attempts < {retry.BLOCKING_ATTEMPTS} ORDER BY p.turn LIMIT 1), d.turn)
-  ORDER BY d.due_ms, d.turn LIMIT ?3
 """
 """The same, by lane, up to the first in each that the others wait for."""
 
 
-def due(connection: Connection, sink: str, now_ms: int, limit: int) -> list[Delivery]:
-    """Pending deliveries of a sink that are due and the first of their lane, longest due first."""
+def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> list[Delivery]:
+    """Pending deliveries of a sink that are due and the first of their lane.
+
+    Those go first that are due for longest; to ``probe``, those that met trouble least often.
+    """
     lanes = [lane for (lane,) in connection.execute(_LANES, [sink])]
-    if len(lanes) > _FEW_LANES:
-        rows = connection.execute(_DUE_OF_MANY, [sink, now_ms, limit])
-    else:
-        rows = connection.execute(_DUE_OF_FEW, [sink, now_ms, limit, msgspec.json.encode(lanes).decode()])
-    return [Delivery._make(row) for row in rows]
+    few = len(lanes) <= _FEW_LANES
+    sql = f"{_DUE_OF_FEW if few else _DUE_OF_MANY} ORDER BY {'d.troubles, ' if probe else ''}d.due_ms, d.turn LIMIT ?3"
+    places = [msgspec.json.encode(lanes).decode()] if few else []
+    return [Delivery._make(row) for row in connection.execute(sql, [sink, now_ms, limit, *places])]
 
 
 NEXT_DUE = f"SELECT d.due_ms FROM delivery d WHERE {_FIRST_OF_LANE} AND d.due_ms > ?2 ORDER BY d.due_ms LIMIT 1"

@@ -183,10 +183,10 @@ class SqliteStore:
 
     # Deliveries
 
-    def due(self, sink: str, now_ms: int, limit: int) -> list[Delivery]:
+    def due(self, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> list[Delivery]:
         """See ``Store.due``."""
         with self._reading():
-            return outbox.due(self._connection, sink, now_ms, limit)
+            return outbox.due(self._connection, sink, now_ms, limit, probe=probe)
 
     def next_due_ms(self, sink: str, now_ms: int) -> int | None:
         """See ``Store.next_due_ms``."""

@@ -76,6 +76,15 @@ def test_what_was_put_off_is_behind_what_was_not(store, queue, settle, now_ms):
     assert due(store, now_ms + 100) == [queue[3], queue[1], queue[0]]
 
 
+def test_a_probe_is_what_met_least_trouble(store, queue, settle, now_ms):
+    """Else many that always meet it would be tried, one every few minutes, before one that can tell."""
+    settle(queue[0], "pending", now_ms, troubles=2)
+    settle(queue[1], "pending", now_ms, troubles=1)
+    assert [one.sequence for one in store.due("a", now_ms, 9, probe=True)] == [queue[3], queue[1], queue[0]]
+    settle(queue[3], "pending", now_ms + 1)
+    assert [one.sequence for one in store.due("a", now_ms, 1, probe=True)] == [queue[1]]
+
+
 def test_a_delivery_is_what_the_sink_needs(store, queue, settle, now_ms):
     """The stored bytes, the id, the trigger, the attempts and troubles so far."""
     settle(queue[1], "pending", now_ms, attempts=3, troubles=4)
