@@ -65,7 +65,7 @@ def rewind(connection: Connection, now_ms: int) -> None:
 def shrink(connection: Connection) -> int:
     """Give some pages that are no longer used back to the file system; how many."""
     (before,) = connection.execute("PRAGMA freelist_count").fetchone()
-    connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+    connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")  # execute would free one page alone
     (after,) = connection.execute("PRAGMA freelist_count").fetchone()
     return int(before - after)
 
