@@ -115,9 +115,12 @@ def test_a_damaged_state_is_named(site):
         data[start : start + 512] = b"\xa5" * 512
     site.database.write_bytes(data)
     done = site.run("verify")
-    assert done.code in (1, 70, 74)
-    assert "damaged" in done.out + done.err or "malformed" in done.out + done.err
+    assert done.code == 1
+    assert done.out.startswith("the database is damaged: ")
     assert "Traceback" not in done.err
+    done = site.run("status")
+    assert (done.code, done.out) == (70, "")
+    assert done.err.startswith(f"poller: {site.database} is damaged: ")
 
 
 def test_a_new_secret_signs(site):

@@ -44,7 +44,8 @@ class View:
     """The state at ``path``, to be read; a context manager.
 
     Raises ``opening.OpeningError`` where there is none or it is not ours. Each call is short, so that it does not
-    keep a poller's log from being folded in.
+    keep a poller's log from being folded in. What SQLite cannot do or read ends the block with ``StoreError``
+    or ``LostError``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,6 +70,10 @@ class View:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise StoreError(f"{self._path} cannot be read now: {error}") from error
+        if isinstance(error, sqlite3.DatabaseError):
+            raise LostError(f"{self._path} is damaged: {error}") from error
 
     def streams(self) -> list[Standing]:
         """All streams ever followed."""

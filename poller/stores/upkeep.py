@@ -138,6 +138,13 @@ _RULES = {
 
 def violations(connection: Connection) -> Iterator[str]:
     """Name all that is wrong with the database, down to its bytes and its events; nothing if it is well."""
+    try:
+        yield from _violations(connection)
+    except sqlite3.DatabaseError as error:
+        yield f"the database is damaged: {error}"
+
+
+def _violations(connection: Connection) -> Iterator[str]:
     for (answer,) in connection.execute("PRAGMA integrity_check(20)"):
         if answer != "ok":
             yield f"the database is damaged: {answer}"
