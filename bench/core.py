@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from figures import Figure, Table, Timing, rates, timed
 from listing import STREAM, Scripted, pages_of
 
-from poller.model import Plan, Watch
+from poller.model import Plan, Target, Watch
 from poller.poll import poll
 from poller.running import Poll, Tools
 from poller.sources import Source
@@ -25,7 +25,7 @@ NEVER_S = 10**9
 def plan(*, emit: bool = False) -> Plan:
     """Follow clients, with one sink, and without sweeps or counts that nobody asked for."""
     watch = Watch(RESOURCES[STREAM.resource], 60.0, NEVER_S, 0.0, emit_first=emit, count_every=NEVER_S)
-    return Plan({STREAM.resource: watch}, sinks=("webhook",))
+    return Plan({STREAM.resource: watch}, sinks=(Target("webhook"),))
 
 
 @contextmanager

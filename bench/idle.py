@@ -14,8 +14,8 @@ from core import plan
 from figures import Figure, Table, timed
 from listing import STREAM, Scripted
 
-from poller.daemon import Service
 from poller.model import Stream
+from poller.service import Service
 from poller.sources import Source
 from poller.sources.spaceinvoices import SpaceInvoices
 from poller.stores.sqlite import SqliteStore

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
-from poller.model import Kind, Plan, Resource, Route, Watch
+from poller.model import Kind, Plan, Resource, Route, Target, Watch
+from poller.pressure import Limits
 from poller.problems import nearest, problems
-from poller.settings import Duration, FilePath, HttpsUrl, Interval, Secret, SettingError, Strict, Strings, secrets
+from poller.settings import Duration, FilePath, HttpsUrl, Interval, Secret, SettingError, Size, Strict, Strings, secrets
 from poller.sinks import SinkConfig, kinds
 from poller.sources.spaceinvoices import RESOURCES
+from poller.stores import Keep
 
 TOKEN_VARIABLE = "SPACE_INVOICES_TOKEN"  # noqa: S105 - a name, not a secret
 """The environment variable whose token alone is enough to run."""
@@ -118,9 +120,27 @@ class RouteTable(Strict):
 
 
 class StateTable(Strict):
-    """``[state]``: where the database is; a relative path is relative to the working directory."""
+    """``[state]``: where the database is, what it keeps for how long, and how large it may become.
+
+    A relative path is relative to the working directory. At ``max_pending`` deliveries of a sink, at
+    ``max_size``, or below ``min_free`` on the disk, polls pause until it is 80 % of that.
+    """
 
     path: FilePath = Path("state/poller.db")
+    keep: Interval = 14 * 86400.0
+    keep_parked: Interval = 30 * 86400.0
+    give_up: Interval = 14 * 86400.0
+    max_pending: Annotated[int, Field(ge=1)] = 100_000
+    max_size: Size = 2 << 30
+    min_free: Size = 256 << 20
+
+    def keeping(self) -> Keep:
+        """How long deliveries are kept."""
+        return Keep(self.keep, self.keep_parked, self.give_up)
+
+    def limits(self) -> Limits:
+        """Where polls pause."""
+        return Limits(self.max_pending, self.max_size, self.min_free)
 
 
 class Config(Strict):
@@ -148,7 +168,11 @@ class Config(Strict):
         rows = [*(self._watch(RESOURCES[parent], child) for parent, child in needed.items()), *asked.values()]
         rows.sort(key=lambda watch: watch.resource.parent is not None)
         routes = tuple(Route(route.on, route.to) for route in self.route)
-        return Plan({watch.resource.name: watch for watch in rows}, routes, tuple(self.sinks))
+        return Plan(
+            {watch.resource.name: watch for watch in rows},
+            routes,
+            tuple(Target(name, table.order) for name, table in self.sinks.items()),
+        )
 
     def check_secrets(self, origin: str = "") -> None:
         """Read every secret once; raises ``ConfigError`` naming each that failed. ``origin`` is the file."""

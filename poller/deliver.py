@@ -1,8 +1,8 @@
 """Loop two: due, send, settle. One drain empties the queue of one sink.
 
 A delivery is finished only after the receiver said yes, and that is kept before its lane goes on. There
-are two kinds of trouble: the receiver's (``Later``: the whole sink waits, no event is to blame, then one
-delivery probes) and one event's (``Refused``: it alone is tried again, in the end parked).
+are two clocks: the receiver's trouble (``Later``) is the breaker's and costs no event an attempt; one
+event's (``Refused``) is its own, and in the end it is parked.
 """
 
 from collections import deque
@@ -13,10 +13,11 @@ from threading import Event
 
 import structlog
 
-from poller import retry
-from poller.model import Delivered, Delivery, Later, Outcome, Refused
+from poller import breaker, retry
+from poller.breaker import Breaker
+from poller.model import Delivered, Delivery, Gone, Outcome, Refused
 from poller.sinks import Sink
-from poller.stores import Settlement, SinkStanding, Store, StoreError
+from poller.stores import Settlement, Store, StoreError, Verdict
 
 log = structlog.get_logger()
 
@@ -24,8 +25,6 @@ WINDOW = 256
 """Deliveries read ahead; each is the first of its lane, so that none can overtake another."""
 IDLE_S = 30.0
 STORE_RETRY_S = 1.0
-STEP_BACK_MS = 500
-SHORTEST_WAIT_S = 1.0  # whatever the receiver says
 
 Answered = tuple[Delivery, Outcome]
 
@@ -46,7 +45,6 @@ class Drain:
     wake: Event = field(default_factory=Event)
     _ahead: deque[Delivery] = field(default_factory=deque)
     _flying: dict["Future[list[Outcome]]", list[Delivery]] = field(default_factory=dict)
-    _standing: SinkStanding | None = None
 
     def turn(self) -> float:
         """Settle what was answered, send what is due; seconds until there may be more to do.
@@ -55,18 +53,16 @@ class Drain:
         """
         self._settle()
         now_ms = self.now_ms()
-        standing = self.standing()
-        if _waits(standing, now_ms):
+        state = self.store.breaker(self.name)
+        wait_s = IDLE_S if state.paused else breaker.wait_s(state, now_ms)
+        if wait_s:
             self._ahead.clear()
-            return min((standing.wait_until_ms - now_ms) / 1000, IDLE_S)
-        self._send(1 if standing.failures else self.sink.concurrency, now_ms)
-        return IDLE_S if self._flying else self._until_due(now_ms)
-
-    def standing(self) -> SinkStanding:
-        """How the receiver is, as last kept."""
-        if self._standing is None:
-            self._standing = self.store.sink(self.name)
-        return self._standing
+            return min(wait_s, IDLE_S)
+        if state.is_open:
+            self._probe(now_ms)
+        else:
+            self._send(breaker.allowed(state, now_ms, self.sink.concurrency), now_ms)
+        return self._until_due(now_ms)
 
     @property
     def flying(self) -> bool:
@@ -78,18 +74,28 @@ class Drain:
         wait(list(self._flying), timeout_s)
         self._settle()
 
+    def _probe(self, now_ms: int) -> None:
+        """Send one delivery: one that says most about the receiver, since it met least trouble so far."""
+        self._ahead.clear()
+        if not self._flying and (found := self.store.due(self.name, now_ms, 1, probe=True)):
+            self._fly(list(found))
+
     def _send(self, concurrency: int, now_ms: int) -> None:
         while len(self._flying) < concurrency and self._refill(now_ms):
-            batch = [self._ahead.popleft() for _ in range(min(self.sink.batch_size, len(self._ahead)))]
-            future = self.executor.submit(self._call, batch)
-            self._flying[future] = batch
-            future.add_done_callback(lambda _: self.wake.set())
+            self._fly([self._ahead.popleft() for _ in range(min(self.sink.batch_size, len(self._ahead)))])
+
+    def _fly(self, batch: list[Delivery]) -> None:
+        future = self.executor.submit(self._call, batch)
+        self._flying[future] = batch
+        future.add_done_callback(lambda _: self.wake.set())
 
     def _refill(self, now_ms: int) -> bool:
         if not self._ahead:
-            flying = {delivery.sequence for batch in self._flying.values() for delivery in batch}
-            due = self.store.due(self.name, now_ms, WINDOW + len(flying))
-            self._ahead.extend(delivery for delivery in due if delivery.sequence not in flying)
+            lanes = {delivery.lane for batch in self._flying.values() for delivery in batch}
+            for delivery in self.store.due(self.name, now_ms, WINDOW + len(lanes)):
+                if delivery.lane not in lanes:
+                    lanes.add(delivery.lane)
+                    self._ahead.append(delivery)
         return bool(self._ahead)
 
     def _call(self, batch: list[Delivery]) -> list[Outcome]:
@@ -108,77 +114,71 @@ class Drain:
         answered = [pair for future in done for pair in zip(self._flying[future], future.result(), strict=True)]
         if not answered:
             return
-        now_ms = self.now_ms()
-        settlements, standing = settle(answered, self.standing(), now_ms, self.chance())
-        self.store.settle(self.name, settlements, standing, now_ms)
+        now_ms, chance = self.now_ms(), self.chance()
+        verdict = self.store.settle(
+            self.name, lambda before: settle(answered, before, now_ms, chance, self.sink.concurrency), now_ms
+        )
         for future in done:
             del self._flying[future]
-        self._tell(answered, settlements, standing)
-        self._standing = standing
+        self._tell(answered, verdict)
 
-    def _tell(self, answered: Sequence[Answered], settlements: Sequence[Settlement], standing: SinkStanding) -> None:
-        if standing.failures and standing != self._standing:
-            wait_s = (standing.wait_until_ms - self.now_ms()) / 1000
-            log.warning("sink.waits", sink=self.name, reason=standing.error, wait_s=round(wait_s, 1))
-        elif self._standing and self._standing.failures and not standing.failures:
-            log.info("sink.recovered", sink=self.name)
-        events = {delivery.sequence: delivery.event_id for delivery, _ in answered}
-        for settlement in settlements:
+    def _tell(self, answered: Sequence[Answered], verdict: Verdict) -> None:
+        before, after = verdict.before, verdict.after
+        if after.paused and not before.paused:
+            log.error("sink.paused", sink=self.name, reason=after.paused, hint=f"poller resume {self.name}")
+        elif after.wait_until_ms > before.wait_until_ms:
+            wait_s = round((after.wait_until_ms - self.now_ms()) / 1000, 1)
+            log.warning("sink.waits", sink=self.name, reason=after.error, wait_s=wait_s, open=after.is_open)
+        elif before.is_open and not after.is_open:
+            log.info("sink.recovered", sink=self.name, down_s=(self.now_ms() - before.opened_ms) // 1000)
+        for (delivery, _), settlement in zip(answered, verdict.settlements, strict=True):
             if settlement.error:
-                told = log.error if settlement.state == "parked" else log.warning
+                parked = settlement.state == "parked"
+                told = log.error if parked else log.warning
                 told(
-                    f"delivery.{'parked' if settlement.state == 'parked' else 'refused'}",
+                    "delivery.parked" if parked else "delivery.failed",
                     sink=self.name,
-                    event_id=events[settlement.sequence],
+                    event_id=delivery.event_id,
                     attempts=settlement.attempts,
                     reason=settlement.error,
                 )
 
     def _until_due(self, now_ms: int) -> float:
-        due_ms = self.store.next_due_ms(self.name)
-        return IDLE_S if due_ms is None else max(0.0, min((due_ms - now_ms) / 1000, IDLE_S))
+        due_ms = self.store.next_due_ms(self.name, now_ms)
+        return IDLE_S if due_ms is None else min((due_ms - now_ms) / 1000, IDLE_S)
 
 
-def settle(
-    answered: Sequence[Answered], standing: SinkStanding, now_ms: int, chance: float
-) -> tuple[list[Settlement], SinkStanding]:
-    """What answers mean for their deliveries and for their sink.
-
-    Several failures at once are one failure of the receiver; any yes or no shows that it is there, but does
-    not end a wait: it is to a send from before. What met the failure steps back a little, so that the next
-    probe is another delivery.
-    """
-    after = _standing([outcome for _, outcome in answered], standing, now_ms, chance)
-    return [_settlement(*pair, after, now_ms, chance) for pair in answered], after
+def settle(answered: Sequence[Answered], before: Breaker, now_ms: int, chance: float, concurrency: int) -> Verdict:
+    """What answers mean for their deliveries, in the same order, and for their sink."""
+    settlements, state = [], before
+    for delivery, outcome in answered:
+        state = breaker.after(state, delivery, outcome, now_ms=now_ms, chance=chance, concurrency=concurrency)
+        settlements.append(_settlement(delivery, outcome, state, now_ms, chance))
+    return Verdict(settlements, before, state)
 
 
-def _standing(outcomes: Sequence[Outcome], before: SinkStanding, now_ms: int, chance: float) -> SinkStanding:
-    troubles = [outcome for outcome in outcomes if isinstance(outcome, Later)]
-    waits = _waits(before, now_ms)
-    if not troubles:
-        return before if waits else SinkStanding()
-    failures = before.failures if waits else before.failures + 1
-    asked_s = [trouble.after_s for trouble in troubles if trouble.after_s is not None]
-    wait_s = max(SHORTEST_WAIT_S, max(asked_s, default=retry.sink_wait_s(failures, chance)))
-    until_ms = max(before.wait_until_ms if waits else 0, now_ms + int(wait_s * 1000))
-    return SinkStanding(failures, until_ms, troubles[0].reason)
-
-
-def _waits(standing: SinkStanding, now_ms: int) -> bool:
-    """Whether the sink waits. An end further off than any wait can be is a clock that was set back."""
-    return 0 < standing.wait_until_ms - now_ms <= retry.RETRY_AFTER_CEILING_S * 1000
-
-
-def _settlement(delivery: Delivery, outcome: Outcome, sink: SinkStanding, now_ms: int, chance: float) -> Settlement:
+def _settlement(delivery: Delivery, outcome: Outcome, state: Breaker, now_ms: int, chance: float) -> Settlement:
+    sequence, attempts, troubles = delivery.sequence, delivery.attempts, delivery.troubles
     if isinstance(outcome, Delivered):
-        return Settlement(delivery.sequence, "delivered", delivery.attempts + 1, now_ms)
-    if isinstance(outcome, Later):
-        return Settlement(delivery.sequence, "pending", delivery.attempts, sink.wait_until_ms + STEP_BACK_MS)
-    attempts = delivery.attempts + 1
-    wait_s = None if outcome.final else retry.event_wait_s(attempts, chance)
+        return Settlement(sequence, "delivered", attempts + 1, troubles, now_ms)
+    if isinstance(outcome, Gone):
+        return Settlement(sequence, "pending", attempts, troubles, now_ms, outcome.reason)
+    if breaker.blames_endpoint(state, outcome):
+        due_ms = _due_ms(state, troubles + 1, now_ms, chance)
+        return Settlement(sequence, "pending", attempts, troubles + 1, due_ms, outcome.reason)
+    final = isinstance(outcome, Refused) and outcome.final
+    wait_s = None if final else retry.event_wait_s(attempts + 1, chance)
     if wait_s is None:
-        return Settlement(delivery.sequence, "parked", attempts, now_ms, outcome.reason)
-    return Settlement(delivery.sequence, "pending", attempts, now_ms + int(wait_s * 1000), outcome.reason)
+        return Settlement(sequence, "parked", attempts + 1, troubles, now_ms, outcome.reason)
+    return Settlement(sequence, "pending", attempts + 1, troubles, now_ms + int(wait_s * 1000), outcome.reason)
+
+
+def _due_ms(state: Breaker, troubles: int, now_ms: int, chance: float) -> int:
+    """When to ask again after trouble of the receiver: with the next probe, or by a schedule of its own."""
+    waits_until_ms = now_ms + int(breaker.wait_s(state, now_ms) * 1000)
+    if state.is_open and waits_until_ms > now_ms:
+        return waits_until_ms
+    return max(waits_until_ms, now_ms + int(retry.sink_wait_s(troubles, chance) * 1000))
 
 
 def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:

@@ -11,6 +11,7 @@ import click
 
 from poller import daemon
 from poller.config import load
+from poller.service import Service, assemble
 from poller.simulator.account import Account
 from poller.simulator.history import History
 from poller.simulator.server import Simulator
@@ -46,12 +47,12 @@ def demo(*, seed: int, rate: float, every_s: float) -> None:
         )
         config = load(path)
         click.echo(f"A simulated account on {simulator.url}: {rate:g} changes a second. Ctrl-C ends it.", err=True)
-        service = daemon.service(config)
+        service = assemble(config)
         threading.Thread(target=_change, args=(service, history, rate), name="demo", daemon=True).start()
         daemon.run(config, service)
 
 
-def _change(service: daemon.Service, history: History, rate: float) -> None:
+def _change(service: Service, history: History, rate: float) -> None:
     """Change the account once every stream has its silent baseline."""
     while not service.stop.is_set():
         standings = service.store.streams()

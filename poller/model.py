@@ -5,7 +5,7 @@ A record's body is always the API's own bytes: it is stored, compared and sent, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
@@ -177,7 +177,7 @@ class Delivery(NamedTuple):
     """One event on its way to one sink.
 
     ``lane`` is what order is kept within: deliveries of one sink and lane go one after the other.
-    ``attempts`` counts the sends that this event's own trouble ended.
+    ``attempts`` counts the sends that this event's own trouble ended, ``troubles`` those that the receiver's did.
     """
 
     sink: str
@@ -186,6 +186,7 @@ class Delivery(NamedTuple):
     event_id: str
     trigger: str
     attempts: int
+    troubles: int
     body: bytes
 
 
@@ -207,13 +208,41 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The receiver does not take this one event. ``final`` says that asking again is pointless."""
+    """The receiver does not take this one event.
+
+    ``final`` says that asking again is pointless; ``strange`` that the answer is one which a wrong address
+    or a wrong secret would give to every event.
+    """
 
     reason: str
     final: bool = False
+    strange: bool = False
 
 
-Outcome = Delivered | Later | Refused
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The receiver wants no more events: its sink pauses and keeps them, until an operator resumes it."""
+
+    reason: str
+
+
+Outcome = Delivered | Later | Refused | Gone
+
+
+class Order(StrEnum):
+    """What a sink keeps order within: the events of a record, of a stream, all of them, or none."""
+
+    RECORD = "record"
+    STREAM = "stream"
+    SINK = "sink"
+    NONE = "none"
+
+
+class Target(NamedTuple):
+    """A sink that wants an event, and the order that it keeps."""
+
+    sink: str
+    order: Order = Order.RECORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,4 +278,4 @@ class Plan:
 
     watches: Mapping[str, Watch]
     routes: tuple[Route, ...] = ()
-    sinks: tuple[str, ...] = field(default=("stdout",))
+    sinks: tuple[Target, ...] = (Target("stdout"),)

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from poller import daemon
 from poller.config import Config
 from poller.deliver import drain
+from poller.service import POLL_THREADS, Service, assemble
 from poller.stores import Standing, reading
 
 _T = TypeVar("_T")
@@ -30,7 +30,7 @@ class Round(NamedTuple):
 
 def once(config: Config, *, full: bool, accept_loss: bool) -> Round:
     """Poll and deliver; raises ``SourceError`` where not even the organizations could be seen."""
-    service = daemon.service(config, accept_loss=accept_loss)
+    service = assemble(config, accept_loss=accept_loss)
     try:
         standings = _poll(service, full=full)
         _deliver(service)
@@ -52,7 +52,7 @@ def dry_run(config: Config, *, full: bool, show: Callable[[reading.Stored], None
             with reading.View(config.state.path) as view:
                 view.copy(copy)
                 before = max((event.sequence for event in view.last("*", 1)), default=0)
-        service = daemon.service(config, state=copy, deliver=False)
+        service = assemble(config, state=copy, deliver=False)
         try:
             standings = _poll(service, full=full)
         finally:
@@ -66,19 +66,19 @@ def dry_run(config: Config, *, full: bool, show: Callable[[reading.Stored], None
     return Round(len(standings), tuple(standing for standing in standings if standing.error), 0)
 
 
-def _poll(service: daemon.Service, *, full: bool) -> Sequence[Standing]:
+def _poll(service: Service, *, full: bool) -> Sequence[Standing]:
     orgs = {organization.id for organization in service.source.organizations()}
     service.suspend_unseen(orgs)
     polls = [partial(service.poll, stream, full=full) for stream in service.streams(orgs)]
-    return _together(service, polls, daemon.POLL_THREADS)
+    return _together(service, polls, POLL_THREADS)
 
 
-def _deliver(service: daemon.Service) -> None:
+def _deliver(service: Service) -> None:
     drains = [partial(drain, queue, service.stop, until_empty=True) for queue in service.drains]
     _together(service, drains, max(1, len(drains)))
 
 
-def _together(service: daemon.Service, calls: Sequence[Callable[[], _T]], threads: int) -> list[_T]:
+def _together(service: Service, calls: Sequence[Callable[[], _T]], threads: int) -> list[_T]:
     """Make these calls in so many threads; an interrupt, or a defect in one, ends them all."""
     with ThreadPoolExecutor(threads) as pool:
         try:

@@ -1,24 +1,32 @@
 """What commands print: tables for people, JSON for programs."""
 
-import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from tabulate import tabulate
 
 from poller.model import Plan, format_time
 from poller.stores import Standing, reading
+from poller.stores.outbox import Selection
 
 
-def status(view: reading.View, plan: Plan, running: int | None) -> dict[str, Any]:
-    """All that ``poller status`` shows, as plain values; ``running`` is the daemon's process, if there is one."""
+class Running(NamedTuple):
+    """A poller that runs: its process, and why its polls pause, if they do."""
+
+    process: int
+    pressed: str
+
+
+def status(view: reading.View, plan: Plan, running: Running | None) -> dict[str, Any]:
+    """All that ``poller status`` shows, as plain values; ``running`` is None where no poller runs."""
     followed = set(plan.watches)
     return {
-        "running": running,
+        "running": running and running.process,
+        "polls_paused": running.pressed if running else "",
         "streams": [_stream(standing, followed) for standing in view.streams()],
-        "sinks": [backlog._asdict() for backlog in view.backlogs()],
-        "parked": view.parked(),
+        "sinks": sinks(view),
+        "parked": view.parked(Selection()),
         "quarantined": view.quarantined(),
     }
 
@@ -40,7 +48,34 @@ def _stream(standing: Standing, followed: set[str]) -> dict[str, Any]:
     }
 
 
+def sinks(view: reading.View) -> list[dict[str, Any]]:
+    """How each sink and its receiver are."""
+    return [_sink(backlog) for backlog in view.backlogs()]
+
+
+def _sink(backlog: reading.Backlog) -> dict[str, Any]:
+    breaker = backlog.breaker
+    return {
+        "sink": backlog.sink,
+        "state": "paused" if breaker.paused else "open" if breaker.is_open else "failing" if breaker.failures else "ok",
+        "pending": backlog.pending,
+        "parked": backlog.parked,
+        "delivered": backlog.delivered,
+        "oldest_pending": _time(backlog.oldest_ms),
+        "last_delivered": _time(backlog.delivered_ms),
+        "next_try": _time(breaker.wait_until_ms or None),
+        "error": breaker.paused or breaker.error,
+    }
+
+
+def sinks_text(rows: Sequence[dict[str, Any]]) -> str:
+    """The sinks for people."""
+    return _table(rows, ("sink", "state", "pending", "parked", "delivered", "oldest_pending", "next_try", "error"))
+
+
 def _state(standing: Standing) -> str:
+    if standing.paused:
+        return "paused"
     if standing.suspended:
         return "suspended"
     if standing.progress.held_ms is not None:
@@ -58,19 +93,28 @@ def status_text(found: dict[str, Any]) -> str:
     """The status for people: what needs a person first."""
     running = found["running"]
     parts = [f"poller is running (process {running})" if running else "poller is not running"]
+    if found["polls_paused"]:
+        parts.append(f"POLLS PAUSE: {found['polls_paused']}. Deliveries go on; polls go on at 80 % of it.")
     parts += _held(found["streams"])
     parts.append(_table(found["streams"], ("stream", "state", "records", "polled", "next_poll", "watermark", "error")))
-    sinks = [
-        row | {"oldest": _age(row["oldest_ms"]), "delivered_at": _time(row["delivered_ms"])} for row in found["sinks"]
-    ]
-    parts.append(_table(sinks, ("sink", "pending", "parked", "delivered", "oldest", "delivered_at", "error")))
+    parts.append(sinks_text(found["sinks"]))
     if found["parked"]:
         parts.append("Parked deliveries (poller retry sends them again):")
-        parts.append(_table(found["parked"], ("sink", "id", "trigger", "attempts", "error")))
+        parts.append(parked_text(found["parked"]))
     if found["quarantined"]:
         parts.append("Quarantined records (not followed until the API shows them whole):")
         parts.append(_table(found["quarantined"], ("stream", "record", "reason")))
     return "\n\n".join(part for part in parts if part)
+
+
+def parked_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Parked deliveries for people."""
+    return _table(rows, ("sink", "id", "trigger", "attempts", "error"))
+
+
+def deliveries_text(rows: Sequence[dict[str, Any]]) -> str:
+    """How the deliveries of an event stand, for people."""
+    return _table(rows, ("sink", "state", "attempts", "error"))
 
 
 def _held(streams: Iterable[dict[str, Any]]) -> list[str]:
@@ -83,10 +127,6 @@ def _held(streams: Iterable[dict[str, Any]]) -> list[str]:
         for row in streams
         if row["held_since"]
     ]
-
-
-def _age(time_ms: int | None) -> str:
-    return "" if time_ms is None else f"{max(0, int(time.time() - time_ms / 1000))} s"
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from poller.model import Delivered, Later, Outcome, Refused
+from poller.model import Delivered, Gone, Later, Outcome, Refused
 
 RETRY_AFTER_CEILING_S = 3600.0
 BUSY_S = 60.0  # how long a receiver rests that says 429 or 503, but not how long
@@ -20,20 +20,21 @@ EVENT_WAITS_S = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 720
 
 
 class _Row(NamedTuple):
-    answer: type[Later | Refused]
+    answer: type[Later | Refused | Gone]
     meaning: str
     waits: bool = False  # the receiver may say for how long
+    strange: bool = False  # as a wrong url or secret would be answered
 
 
 _CHECK = "is the url or the secret wrong?"
 
 _STATUS = {
-    401: _Row(Later, f"not authenticated; {_CHECK}"),
-    403: _Row(Later, f"not allowed; {_CHECK}"),
-    404: _Row(Later, f"not found; {_CHECK}"),
-    405: _Row(Later, f"takes no POST; {_CHECK}"),
+    401: _Row(Refused, f"not authenticated; {_CHECK}", strange=True),
+    403: _Row(Refused, f"not allowed; {_CHECK}", strange=True),
+    404: _Row(Refused, f"not found; {_CHECK}", strange=True),
+    405: _Row(Refused, f"takes no POST; {_CHECK}", strange=True),
     408: _Row(Later, "the receiver waited too long for the request"),
-    410: _Row(Later, "gone; the receiver wants no more events"),
+    410: _Row(Gone, "gone; the receiver wants no more events"),
     413: _Row(Refused, "the event is too large for the receiver"),
     425: _Row(Later, "too early"),
     429: _Row(Later, "too many requests", waits=True),
@@ -54,7 +55,9 @@ def outcome(status: int, headers: Mapping[str, str], now_ms: int) -> Outcome:
     row = _STATUS.get(status) or _HUNDREDS.get(status // 100, _OTHER)
     reason = f"status {status}: {row.meaning.format(to=_location(headers))}"
     if row.answer is Refused:
-        return Refused(reason)
+        return Refused(reason, strange=row.strange)
+    if row.answer is Gone:
+        return Gone(reason)
     if not row.waits:
         return Later(reason)
     asked_s = parse_retry_after(headers.get("retry-after"), now_ms)
@@ -90,6 +93,10 @@ def sink_wait_s(failures: int, rng_value: float) -> float:
     if failures < 1:
         return 0.0
     return _jittered(SINK_WAITS_S[min(failures, len(SINK_WAITS_S)) - 1], rng_value)
+
+
+BLOCKING_ATTEMPTS = 6
+"""So often a refused event holds back the later ones of its lane (7.6 hours); after that they go on without it."""
 
 
 def event_wait_s(attempts: int, rng_value: float) -> float | None:

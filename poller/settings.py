@@ -47,6 +47,20 @@ Interval = Annotated[Duration, Field(gt=0)]
 """A ``Duration`` that is more than nothing."""
 
 
+def _bytes(value: object) -> object:
+    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('should be a size such as "512MiB" or "2GiB"')
+    return int(float(found[1]) * _SIZES[found[2]])
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB|TiB)")
+_SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+Size = Annotated[int, BeforeValidator(_bytes)]
+"""A size written as ``"512MiB"`` or ``"2GiB"``; in bytes once read."""
+
+
 def _named(value: object) -> object:
     if value in ("", ".", "/"):
         raise ValueError("should be the path of a file")

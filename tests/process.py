@@ -207,10 +207,10 @@ def file(name: str, path: Path) -> str:
 STDOUT = '[sinks.stdout]\nkind = "stdout"\n'
 
 HASTE = """
-from poller import deliver, retry
+from poller import breaker, retry
 retry.SINK_WAITS_S = (0.2, 0.2)
 retry.EVENT_WAITS_S = (0.0, 0.3, 0.3)
-deliver.SHORTEST_WAIT_S, deliver.STEP_BACK_MS = 0.1, 10
+breaker.SHORTEST_WAIT_S = 0.1
 """
 """Waits of a fraction of a second in place of the policy's."""
 

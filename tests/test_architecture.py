@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent / "poller"
 
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
-    **dict.fromkeys(("diff", "envelope", "guard", "problems", "retry", "route", "settings", "signing"), 1),
+    **dict.fromkeys(
+        ("breaker", "diff", "envelope", "guard", "pressure", "problems", "retry", "route", "settings", "signing"), 1
+    ),
     "http": 2,
     **dict.fromkeys(("sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -25,7 +27,7 @@ PARTS = {
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-PURE = {"diff", "envelope", "guard", "model", "problems", "retry", "route"}
+PURE = {"breaker", "diff", "envelope", "guard", "model", "pressure", "problems", "retry", "route"}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
 
@@ -163,7 +165,10 @@ def test_sql_stays_in_the_stores(name):
         ("poll", "from poller.config import Config"),
         ("poll", "import sqlite3"),
         ("config", "import poller.cli"),
-        ("cli", "import httpx"),
+        ("cli.queue", "import httpx"),
+        ("breaker", "from time import time"),
+        ("pressure", "import os"),
+        ("operations", "import sqlite3"),
         ("cli", "from apscheduler.events import EVENT_ALL"),
         ("daemon", "import requests"),
         ("simulator.server", "from poller.sources import Sweep"),

@@ -151,14 +151,14 @@ def alone(folder, *arguments, patch="", **env):
 def test_the_token_alone_is_enough(tmp_path, api, account, org):
     """No file at all: all ten resources, to standard output, state/poller.db in the working directory."""
     there = f"""
-from poller import daemon
+from poller import service
 from poller.sources.spaceinvoices import BASE_URL, SpaceInvoices
 
 def source(config, stop=None):
     assert config.source.base_url == BASE_URL
     return SpaceInvoices(config.source.token.reveal(), base_url={api.url!r}, stop=stop)
 
-daemon.source = source
+service.source = source
 """
     first = alone(tmp_path, "once", patch=there, SPACE_INVOICES_TOKEN=TOKEN)
     assert (first.returncode, first.stdout) == (0, ""), first.stderr
@@ -638,7 +638,7 @@ def test_a_decision_on_nothing(site, name, running):
 
 def test_the_thirty_triggers():
     """By our name, and by that of connector platforms."""
-    rows = CliRunner().invoke(cli.triggers, []).output.splitlines()[2:]
+    rows = CliRunner().invoke(cli.look.triggers, []).output.splitlines()[2:]
     assert len(rows) == 30
     named = dict(re.split(r"  +", row.strip(), maxsplit=1) for row in rows)
     assert named["client.created"] == "New Client"

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from poller.config import Config, ConfigError, find, load
-from poller.model import Route
+from poller.model import Order, Route, Target
+from poller.pressure import Limits
 from poller.problems import tables
 from poller.settings import Secret
 from poller.sinks import kinds
 from poller.sources.spaceinvoices import RESOURCES
+from poller.stores import Keep
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.toml"
 TEN = {name for name, row in RESOURCES.items() if not row.opt_in}
@@ -63,17 +65,29 @@ def test_every_shape_is_read(read):
         on = ["client.*", "document.created"]
         to = ["crm"]
 
+        [sinks.audit]
+        kind = "stdout"
+        order = "stream"
+
         [state]
         path = "elsewhere/poller.db"
+        keep = "7d"
+        keep_parked = "8d"
+        give_up = "9d"
+        max_pending = 10
+        max_size = "1.5GiB"
+        min_free = "1 MiB"
     """)
     assert config.source.token == Secret(file=Path("/run/secrets/token"))
     assert config.source.every == 120
     assert config.source.organizations == ("66f1a2c4d3b7e80012a4c901",)
     assert config.source.rate == 50
     assert config.state.path == Path("elsewhere/poller.db")
+    assert config.state.keeping() == Keep(7 * 86_400, 8 * 86_400, 9 * 86_400)
+    assert config.state.limits() == Limits(10, 1536 << 20, 1 << 20)
     plan = config.plan()
     assert plan.routes == (Route(("client.*", "document.created"), ("crm",)),)
-    assert plan.sinks == ("crm",)
+    assert plan.sinks == (Target("crm"), Target("audit", Order.STREAM))
     assert plan.watches["documents"].every_s == 30
     assert plan.watches["clients"].every_s == 120
     assert plan.watches["clients"].emit_first
@@ -91,7 +105,8 @@ def test_without_a_file_everything_is_at_its_default():
     plan = config.plan()
     assert {name for name, watch in plan.watches.items() if watch.announces} == TEN
     assert plan.routes == ()
-    assert plan.sinks == ("stdout",)
+    assert plan.sinks == (Target("stdout"),)
+    assert (config.state.keeping(), config.state.limits()) == (Keep(), Limits())
     watch = plan.watches["clients"]
     assert (watch.every_s, watch.sweep_every_s, watch.overlap_s) == (60, 6 * 3600, 300)
     assert (watch.count_every, watch.full_every, watch.emit_first) == (10, 4, False)
@@ -192,6 +207,11 @@ REFUSED = [
         '[[route]]\non = ["price_list.*"]\nto = ["stdout"]',
         'route.0.on: "price_list.*" never happens: [resources] does not follow price_lists',
     ),
+    ("[state]\nmax_size = 5", 'state.max_size: should be a size such as "512MiB" or "2GiB"'),
+    ('[state]\nmax_size = "2GB"', 'state.max_size: should be a size such as "512MiB" or "2GiB"'),
+    ("[state]\nmax_pending = 0", "state.max_pending: should be at least 1"),
+    ('[state]\nkeep = "0s"', "state.keep: should be more than 0"),
+    (SINK + 'order = "recrd"', 'sinks.crm.order: should be "record", "stream", "sink" or "none"'),
     ('[state]\npath = ""', "state.path: should be the path of a file"),
     ("[state]\npath = 3", "state.path: should be a path in quotes"),
     ("[source]\nevery 3", "is not TOML: Expected '=' after a key in a key/value pair (at line 2, column 7)"),

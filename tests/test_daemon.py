@@ -320,7 +320,7 @@ def test_the_log_is_json_and_keeps_the_secrets(tmp_path, api, account, org):
             done = poller.stop()
     assert [line for line in done.err.splitlines() if not line.startswith('{"timestamp": ')] == []
     assert len(done.log()) == len(done.err.splitlines())
-    assert {"sink.waits", "sink.recovered", "delivery.refused"} <= {line["event"] for line in done.log()}
+    assert {"sink.waits", "sink.recovered", "delivery.failed"} <= {line["event"] for line in done.log()}
     for text in (done.err, status):
         assert "canary" not in text
         assert SECRET.removeprefix("whsec_") not in text

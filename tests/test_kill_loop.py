@@ -125,7 +125,8 @@ class World:
 
     def check(self):
         """Both sinks were told what happened: nothing else, nothing less."""
-        assert self.site.query("PRAGMA integrity_check") == [("ok",)]
+        verified = self.site.run("verify")
+        assert verified.code == 0, verified.out
         live = {
             f"{org}/{resource}/{key}": content(fields)
             for org in self.account.organizations
@@ -229,12 +230,12 @@ def test_killed_at_random_nothing_is_lost_or_invented(tmp_path):
 _SETTLES_FIRST = """
 import time
 from poller.deliver import Drain
-from poller.stores import Settlement, SinkStanding
+from poller.stores import Settlement, Verdict
 call = Drain._call
 
 def settle_first(self, batch):
-    gone = [Settlement(delivery.sequence, "delivered", 1, 0) for delivery in batch]
-    self.store.settle(self.name, gone, SinkStanding(), self.now_ms())
+    gone = [Settlement(delivery.sequence, "delivered", 1, 0, 0) for delivery in batch]
+    self.store.settle(self.name, lambda before: Verdict(gone, before, before), self.now_ms())
     time.sleep(0.1)
     return call(self, batch)
 

@@ -33,7 +33,7 @@ def peak_kb():
 
 def ask():
     if side == "sink":
-        return type(sink.send([Delivery("hook", 1, 1, "evt_a", "client.created", 0, b"{}")])[0]).__name__
+        return type(sink.send([Delivery("hook", 1, 1, "evt_a", "client.created", 0, 0, b"{}")])[0]).__name__
     try:
         options = {"headers": {"Accept-Encoding": "gzip"}, "deadline_s": deadline_s, "max_bytes": page_bytes}
         return str(client.request("GET", url, **options).status)

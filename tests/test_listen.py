@@ -12,11 +12,11 @@ from process import SECRET, Site, eventually
 
 from poller import envelope
 from poller.listen import TOLERANCE_S, server
-from poller.model import Delivered, Delivery, Later
+from poller.model import Delivered, Delivery, Refused
 from poller.sinks.webhook import Config
 
 KEY = envelope.signing_key(SECRET)
-ONE = Delivery("hook", 1, 1, "evt_a", "client.created", 0, '{"id":"evt_a","name":"Žiga"}'.encode())
+ONE = Delivery("hook", 1, 1, "evt_a", "client.created", 0, 0, '{"id":"evt_a","name":"Žiga"}'.encode())
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_the_command_verifies_what_the_webhook_sink_sends(tmp_path, monkeypatch)
     with site.start("listen", "--port", "0") as listener:
         listener.until(lambda: "Listening on" in listener.err)
         [url] = re.findall(r"http://127\.0\.0\.1:\d+/", listener.err)
-        for secret, outcome in ((SECRET, Delivered), ("another", Later)):
+        for secret, outcome in ((SECRET, Delivered), ("another", Refused)):
             monkeypatch.setenv("HOOK_SECRET", secret)
             sink = Config(kind="webhook", url=url, secret={"env": "HOOK_SECRET"}).sink()
             assert isinstance(sink.send([ONE])[0], outcome)

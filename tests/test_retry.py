@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.model import Delivered, Later, Refused
+from poller.model import Delivered, Gone, Later, Refused
 from poller.retry import (
     EVENT_WAITS_S,
     RETRY_AFTER_CEILING_S,
@@ -28,7 +28,7 @@ def test_any_2xx_is_delivered(status):
     assert outcome(status, {}, NOW_MS) == Delivered()
 
 
-@pytest.mark.parametrize("status", [101, 301, 302, 304, 308, 401, 403, 404, 405, 408, 410, 425, 500, 502, 599, 999])
+@pytest.mark.parametrize("status", [101, 301, 302, 304, 308, 408, 425, 500, 502, 599, 999])
 def test_trouble_of_the_receiver_is_for_later(status):
     """No event is to blame, and no time is asked for."""
     answer = outcome(status, {"retry-after": "7"}, NOW_MS)
@@ -43,6 +43,7 @@ def test_trouble_with_the_event_refuses_it(status):
     answer = outcome(status, {}, NOW_MS)
     assert isinstance(answer, Refused)
     assert not answer.final
+    assert not answer.strange
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -71,8 +72,15 @@ def test_a_busy_receiver_says_how_long(status, value, after_s):
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
 def test_a_likely_mistake_in_the_settings_is_named(status):
-    """The operator can put it right, the receiver cannot."""
-    assert "is the url or the secret wrong?" in outcome(status, {}, NOW_MS).reason
+    """The operator can put it right, the receiver cannot; one event alone may get it as well."""
+    answer = outcome(status, {}, NOW_MS)
+    assert "is the url or the secret wrong?" in answer.reason
+    assert answer == Refused(answer.reason, strange=True)
+
+
+def test_a_receiver_may_be_gone():
+    """410 alone, whatever else it says."""
+    assert outcome(410, {"retry-after": "7"}, NOW_MS) == Gone("status 410: gone; the receiver wants no more events")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +103,7 @@ def test_a_redirect_is_told_by_its_host_alone(location, told):
 @given(st.integers(100, 999), st.dictionaries(st.sampled_from(["retry-after", "location"]), st.text()))
 def test_every_status_has_an_outcome(status, headers):
     """Whatever a receiver sends."""
-    assert isinstance(outcome(status, headers, NOW_MS), Delivered | Later | Refused)
+    assert isinstance(outcome(status, headers, NOW_MS), Delivered | Later | Refused | Gone)
 
 
 @given(st.text() | st.integers().map(str) | st.datetimes().map(lambda moment: formatdate(moment.timestamp())))

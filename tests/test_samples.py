@@ -5,15 +5,15 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from poller import cli
+from poller.cli import look
 from poller.model import parse_time
 from poller.samples import sample
 
-TRIGGERS = list(cli.TRIGGERS)
+TRIGGERS = list(look.TRIGGERS)
 
 
 def printed(trigger):
-    done = CliRunner().invoke(cli.sample, [trigger])
+    done = CliRunner().invoke(look.sample, [trigger])
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -28,7 +28,7 @@ def test_each_trigger_has_a_whole_event(trigger):
     assert event["specversion"] == "1.0"
     assert event["id"].startswith("evt_")
     assert event["source"] == f"/spaceinvoices/organizations/{event['data']['object']['organizationId']}"
-    assert event["subject"] == f"{cli.TRIGGERS[trigger][0].name}/{event['data']['object']['id']}"
+    assert event["subject"] == f"{look.TRIGGERS[trigger][0].name}/{event['data']['object']['id']}"
     assert event["partitionkey"] == f"{event['source'].rpartition('/')[2]}/{event['subject']}"
     assert parse_time(event["time"]) <= parse_time(event["recordedtime"])
     assert len(event["sequence"]) == 20
@@ -53,13 +53,13 @@ def test_only_updates_say_what_changed(trigger):
 
 def test_a_sample_is_always_the_same():
     """So that it can stand in a test."""
-    assert sample("spaceinvoices", *cli.TRIGGERS["client.created"]) == sample(
-        "spaceinvoices", *cli.TRIGGERS["client.created"]
+    assert sample("spaceinvoices", *look.TRIGGERS["client.created"]) == sample(
+        "spaceinvoices", *look.TRIGGERS["client.created"]
     )
 
 
 def test_an_unknown_trigger_is_refused():
     """With a list of those there are."""
-    done = CliRunner().invoke(cli.sample, ["client.creatd"])
+    done = CliRunner().invoke(look.sample, ["client.creatd"])
     assert done.exit_code == 2
     assert "client.created" in done.output

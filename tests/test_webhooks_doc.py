@@ -14,12 +14,12 @@ from standardwebhooks import WebhookVerificationError
 from poller import signing
 from poller.config import load
 from poller.guard import refusal
-from poller.model import Delivered, Later, Refused
+from poller.model import Delivered, Gone, Later, Refused
 from poller.retry import outcome
 
 TEXT = (Path(__file__).parent.parent / "docs" / "webhooks.md").read_text()
 BODY = '{"id":"evt_a","data":{"name":"Žiga","total":10.10}}'.encode()
-WORDS = {Delivered: "yes", Later: "later", Refused: "no"}
+WORDS = {Delivered: "yes", Later: "later", Refused: "no", Gone: "gone"}
 
 
 def blocks(language):

@@ -7,9 +7,11 @@ Each such file holds ``Config``, a ``settings.Strict`` with ``kind`` as a ``Lite
 from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from poller.model import Delivery, Outcome
+from pydantic import Field
+
+from poller.model import Delivery, Order, Outcome
 from poller.settings import Strict
 
 
@@ -37,6 +39,7 @@ class SinkConfig(Strict):
     """What the configurations of all kinds of sinks share."""
 
     kind: str
+    order: Annotated[Order, Field(strict=False)] = Order.RECORD
 
     def sink(self) -> Sink:
         """Make the sink; raises ``settings.SettingError`` where a secret or a path cannot be had."""

@@ -1,12 +1,13 @@
 """The port through which the poller remembers. ``sqlite.py`` is the one kept in a file."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from poller.breaker import Breaker
 from poller.diff import Finding
-from poller.model import Change, Delivery, Mark, Quarantined, Stream
+from poller.model import Change, Delivery, Mark, Quarantined, Stream, Target
 
 
 class StoreError(Exception):
@@ -76,14 +77,15 @@ class Standing:
     failures: int = 0
     error: str = ""
     suspended: bool = False
+    paused: bool = False
 
 
 class Outgoing(NamedTuple):
-    """A change to announce under its trigger's name, and the sinks that want it."""
+    """A change to announce under its trigger's name, and where to."""
 
     change: Change
     trigger: str
-    sinks: tuple[str, ...]
+    targets: tuple[Target, ...]
 
 
 class Step(NamedTuple):
@@ -105,16 +107,25 @@ class Settlement(NamedTuple):
     sequence: int
     state: str
     attempts: int
+    troubles: int
     due_ms: int
     error: str = ""
 
 
-class SinkStanding(NamedTuple):
-    """How a sink's receiver is: consecutive failures, and until when its sink waits."""
+class Verdict(NamedTuple):
+    """What a sink's answers mean: how their deliveries stand, and its breaker before and after them."""
 
-    failures: int = 0
-    wait_until_ms: int = 0
-    error: str = ""
+    settlements: Sequence[Settlement]
+    before: Breaker
+    after: Breaker
+
+
+class Keep(NamedTuple):
+    """How long deliveries are kept, in seconds: after a yes, after being parked, and while they wait in vain."""
+
+    delivered_s: float = 14 * 86400.0
+    parked_s: float = 30 * 86400.0
+    pending_s: float = 14 * 86400.0
 
 
 class Store(Protocol):
@@ -168,18 +179,25 @@ class Store(Protocol):
         """How many records of the stream are in quarantine."""
         ...
 
-    def due(self, sink: str, now_ms: int, limit: int) -> Sequence[Delivery]:
-        """Pending deliveries whose time has come, first of their lane, oldest first."""
+    def due(self, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> Sequence[Delivery]:
+        """Pending deliveries that are the first of their lane and due, longest first.
+
+        To ``probe``, those first that met trouble least often.
+        """
         ...
 
-    def next_due_ms(self, sink: str) -> int | None:
-        """When the next delivery of the sink is due that is the first of its lane, None if there is none."""
+    def next_due_ms(self, sink: str, now_ms: int) -> int | None:
+        """When, after now, the next delivery of the sink is due that is the first of its lane; None if none is."""
         ...
 
-    def settle(self, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int) -> None:
-        """Keep how sends ended, and how the sink's receiver is."""
+    def settle(self, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
+        """Keep how sends ended, and how the sink's receiver is.
+
+        ``judge`` is given the breaker as it is within the transaction, so that nothing that was done to it
+        meanwhile is undone.
+        """
         ...
 
-    def sink(self, name: str) -> SinkStanding:
+    def breaker(self, sink: str) -> Breaker:
         """How the sink's receiver was last known to be."""
         ...

@@ -1,31 +1,67 @@
 """Events and deliveries in the database, inside a transaction that the store has begun."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from sqlite3 import Connection
 
-from poller import envelope, route
-from poller.model import Change, Event, Stream
-from poller.stores import Outgoing, Settlement, SinkStanding
+import msgspec
+
+from poller import envelope, retry, route
+from poller.breaker import Breaker
+from poller.model import Change, Delivery, Event, Stream
+from poller.stores import Outgoing, Verdict
 from poller.stores.opening import last_sequence
 
-_FIRST_OF_LANE = """
+_FIRST_OF_LANE = f"""
   d.sink = ?1 AND d.state = 'pending' AND NOT EXISTS (
     SELECT 1 FROM delivery p
-    WHERE p.sink = d.sink AND p.lane = d.lane AND p.state = 'pending' AND p.sequence < d.sequence)
+    WHERE p.sink = d.sink AND p.lane = d.lane AND p.state = 'pending' AND p.turn < d.turn
+      AND p.attempts < {retry.BLOCKING_ATTEMPTS})
 """
 
-LONGEST_WAIT_MS = 2 * 86_400_000
-"""No delivery waits so long: one that is due later than that was kept before the clock was set back."""
+_FEW_LANES = 100
 
-DUE = f"""
-  SELECT d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, e.body
-  FROM delivery d JOIN event e USING (sequence)
-  WHERE {_FIRST_OF_LANE} AND d.due_ms NOT BETWEEN ?2 + 1 AND ?2 + {LONGEST_WAIT_MS} ORDER BY d.sequence LIMIT ?3
+_LANES = f"""
+  WITH RECURSIVE l (lane) AS (
+    SELECT min(lane) FROM delivery WHERE sink = ?1 AND state = 'pending'
+    UNION ALL
+    SELECT (SELECT min(lane) FROM delivery WHERE sink = ?1 AND state = 'pending' AND lane > l.lane)
+    FROM l WHERE l.lane IS NOT NULL LIMIT {_FEW_LANES + 1})
+  SELECT lane FROM l WHERE lane IS NOT NULL
 """
-"""Pending deliveries of a sink that are due and the first of their lane."""
+"""The lanes of a sink's pending deliveries, up to one more than a few: one look into the index for each."""
 
-NEXT_DUE = f"SELECT min(d.due_ms) FROM delivery d WHERE {_FIRST_OF_LANE}"
-"""When the next one is due; those behind it in its lane do not count, however long they are due."""
+_DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body"
+
+_DUE_OF_MANY = f"""
+  SELECT {_DELIVERY} FROM delivery d JOIN event e USING (sequence)
+  WHERE {_FIRST_OF_LANE} AND d.due_ms <= ?2
+"""
+"""By time, passing over what waits behind another: with few lanes that would be nearly all of a long queue."""
+
+_DUE_OF_FEW = f"""
+  SELECT {_DELIVERY} FROM json_each(?4) l CROSS JOIN delivery d ON d.lane = l.value JOIN event e USING (sequence)
+  WHERE d.sink = ?1 AND d.state = 'pending' AND d.due_ms <= ?2 AND d.turn <= coalesce(
+    (SELECT p.turn FROM delivery p WHERE p.sink = ?1 AND p.lane = l.value AND p.state = 'pending'
+       AND p.attempts < {retry.BLOCKING_ATTEMPTS} ORDER BY p.turn LIMIT 1), d.turn)
+"""
+"""The same, by lane, up to the first in each that the others wait for."""
+
+
+def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> list[Delivery]:
+    """Pending deliveries of a sink that are due and the first of their lane.
+
+    Those go first that are due for longest; to ``probe``, those that met trouble least often.
+    """
+    lanes = [lane for (lane,) in connection.execute(_LANES, [sink])]
+    few = len(lanes) <= _FEW_LANES
+    sql = f"{_DUE_OF_FEW if few else _DUE_OF_MANY} ORDER BY {'d.troubles, ' if probe else ''}d.due_ms, d.turn LIMIT ?3"
+    places = [msgspec.json.encode(lanes).decode()] if few else []
+    return [Delivery._make(row) for row in connection.execute(sql, [sink, now_ms, limit, *places])]
+
+
+NEXT_DUE = f"SELECT d.due_ms FROM delivery d WHERE {_FIRST_OF_LANE} AND d.due_ms > ?2 ORDER BY d.due_ms LIMIT 1"
+"""When, after now, the next one is due that is the first of its lane."""
 
 
 def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequence[Outgoing], now_ms: int) -> None:
@@ -33,13 +69,19 @@ def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequ
     if not outgoing:
         return
     sequence = last_sequence(connection)
-    deliveries: list[tuple[str, int, int, int]] = []
-    for change, trigger, sinks in outgoing:
+    deliveries: list[tuple[str, int, int, int, int]] = []
+    for change, trigger, targets in outgoing:
         sequence = max(sequence + 1, now_ms * 1000)
         event = _enter(connection, source, stream, trigger, change, sequence, now_ms)
-        lane = route.lane(envelope.partition_key(stream, event.record_id))
-        deliveries += [(sink, sequence, lane, now_ms) for sink in sinks]
-    connection.executemany("INSERT INTO delivery (sink, sequence, lane, due_ms) VALUES (?, ?, ?, ?)", deliveries)
+        for sink, order in targets:
+            deliveries.append((sink, sequence, sequence, route.lane(order, stream, event.record_id, sequence), now_ms))
+    connection.executemany(
+        "INSERT INTO delivery (sink, sequence, turn, lane, due_ms) VALUES (?, ?, ?, ?, ?)", deliveries
+    )
+    _keep_sequence(connection, sequence)
+
+
+def _keep_sequence(connection: Connection, sequence: int) -> None:
     connection.execute("UPDATE meta SET value = ? WHERE key = 'sequence'", [str(sequence)])
 
 
@@ -59,41 +101,88 @@ def _enter(
         ordinal += 1
 
 
-def settle(
-    connection: Connection, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int
-) -> None:
-    """Keep how sends ended, and the sink's standing with a count of what was delivered."""
+def breaker(connection: Connection, sink: str) -> Breaker:
+    """The sink's breaker as it was last kept."""
+    row = connection.execute("SELECT breaker FROM sink WHERE name = ?", [sink]).fetchone()
+    return msgspec.json.decode(row[0], type=Breaker) if row else Breaker()
+
+
+def settle(connection: Connection, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
+    """Keep how sends ended, and the sink's breaker with a count of what was delivered."""
+    verdict = judge(breaker(connection, sink))
     rows = [
-        (
-            after.state,
-            after.attempts,
-            after.due_ms,
-            None if after.state == "pending" else now_ms,
-            after.error,
-            sink,
-            after.sequence,
-        )
-        for after in settlements
+        (*after[1:], None if after.state == "pending" else now_ms, sink, after.sequence)
+        for after in verdict.settlements
     ]
     connection.executemany(
-        "UPDATE delivery SET state = ?, attempts = ?, due_ms = ?, settled_ms = ?, error = ? "
+        "UPDATE delivery SET state = ?, attempts = ?, troubles = ?, due_ms = ?, error = ?, settled_ms = ? "
         "WHERE sink = ? AND sequence = ? AND state = 'pending'",
         rows,
     )
     delivered = sum(row[0] == "delivered" for row in rows)
     connection.execute(
-        """INSERT INTO sink VALUES (?1, ?2, ?3, ?4, ?5, iif(?5, ?6, NULL)) ON CONFLICT (name) DO UPDATE SET
-             failures = ?2, wait_until_ms = ?3, error = ?4, delivered = delivered + ?5,
-             delivered_ms = iif(?5, ?6, delivered_ms)""",
-        [sink, standing.failures, standing.wait_until_ms, standing.error, delivered, now_ms],
+        """INSERT INTO sink VALUES (?1, ?2, ?3, iif(?3, ?4, NULL)) ON CONFLICT (name) DO UPDATE SET
+             breaker = ?2, delivered = delivered + ?3, delivered_ms = iif(?3, ?4, delivered_ms)""",
+        [sink, msgspec.json.encode(verdict.after).decode(), delivered, now_ms],
+    )
+    return verdict
+
+
+def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
+    """Stop a sink, or with no reason let it go on as if nothing had been: all that is pending is due."""
+    connection.execute(
+        "UPDATE delivery SET due_ms = ?2 WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2 AND ?3 = ''",
+        [sink, now_ms, reason],
+    )
+    connection.execute(
+        "INSERT INTO sink (name, breaker) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET breaker = ?2",
+        [sink, msgspec.json.encode(Breaker(paused=reason)).decode()],
     )
 
 
-def retry(connection: Connection, sink: str | None, event_id: str | None, now_ms: int) -> int:
-    """Make parked deliveries pending and due, with their attempts counted anew."""
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which deliveries a command is about; None is all. Times are those of recording, in milliseconds."""
+
+    sink: str | None = None
+    event_id: str | None = None
+    trigger: str | None = None
+    record: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+SELECTED = """
+  (:sink IS NULL OR d.sink = :sink) AND (:event_id IS NULL OR e.id = :event_id)
+  AND (:trigger IS NULL OR e.trigger GLOB :trigger) AND (:record IS NULL OR e.record = :record)
+  AND (:since_ms IS NULL OR e.recorded_ms >= :since_ms) AND (:until_ms IS NULL OR e.recorded_ms < :until_ms)
+"""
+
+
+def selected(connection: Connection, selection: Selection, states: Sequence[str]) -> list[tuple[int, str]]:
+    """The deliveries of these states that are meant, oldest first: sequence and sink."""
     return connection.execute(
-        """UPDATE delivery SET state = 'pending', attempts = 0, due_ms = ?1, settled_ms = NULL
-           WHERE state = 'parked' AND (?2 IS NULL OR sink = ?2)
-             AND (?3 IS NULL OR sequence = (SELECT sequence FROM event WHERE id = ?3))""",
-        [now_ms, sink, event_id],
-    ).rowcount
+        f"""SELECT d.sequence, d.sink FROM delivery d JOIN event e USING (sequence)
+            WHERE d.state IN (SELECT value FROM json_each(:states)) AND {SELECTED} ORDER BY d.sequence""",
+        asdict(selection) | {"states": msgspec.json.encode(states).decode()},
+    ).fetchall()
+
+
+def again(connection: Connection, deliveries: Sequence[tuple[int, str]], now_ms: int) -> None:
+    """Make settled deliveries pending at the end of the queue, behind all that is pending now."""
+    turn = last_sequence(connection)
+    rows = []
+    for sequence, sink in deliveries:
+        turn = max(turn + 1, now_ms * 1000)
+        rows.append((turn, now_ms, sequence, sink))
+    connection.executemany(
+        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, turn = ?, due_ms = ?, settled_ms = NULL
+           WHERE sequence = ? AND sink = ? AND state <> 'pending'""",
+        rows,
+    )
+    _keep_sequence(connection, turn)
+
+
+def drop(connection: Connection, deliveries: Sequence[tuple[int, str]]) -> None:
+    """Forget parked deliveries for good."""
+    connection.executemany("DELETE FROM delivery WHERE sequence = ? AND sink = ? AND state = 'parked'", deliveries)

@@ -1,15 +1,20 @@
 """What a command reads of the state while a poller runs, or does not: a connection that cannot write."""
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import msgspec
 from sqlite_utils import Database
 
-from poller.stores import Standing, rows
+from poller.breaker import Breaker
+from poller.stores import Standing, StoreError, outbox, rows, upkeep
 from poller.stores.opening import ForeignError, LostError, NoStateError
+from poller.stores.outbox import Selection
 from poller.stores.schema import APPLICATION_ID
 
 
@@ -22,9 +27,7 @@ class Backlog(NamedTuple):
     delivered: int
     oldest_ms: int | None
     delivered_ms: int | None
-    failures: int
-    wait_until_ms: int
-    error: str
+    breaker: Breaker
 
 
 class Stored(NamedTuple):
@@ -41,7 +44,8 @@ class View:
     """The state at ``path``, to be read; a context manager.
 
     Raises ``opening.OpeningError`` where there is none or it is not ours. Each call is short, so that it does not
-    keep a poller's log from being folded in.
+    keep a poller's log from being folded in. What SQLite cannot do or read ends the block with ``StoreError``
+    or ``LostError``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,6 +61,7 @@ class View:
             self._connection.close()
             raise ForeignError(f"{path} is not a poller's state")
         self._database = Database(self._connection)
+        self._path = path
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +70,10 @@ class View:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise StoreError(f"{self._path} cannot be read now: {error}") from error
+        if isinstance(error, sqlite3.DatabaseError):
+            raise LostError(f"{self._path} is damaged: {error}") from error
 
     def streams(self) -> list[Standing]:
         """All streams ever followed."""
@@ -90,21 +99,48 @@ class View:
                names AS (SELECT sink AS name FROM waiting UNION SELECT sink FROM given_up UNION SELECT name FROM sink)
                SELECT names.name, coalesce(pending, 0), coalesce(parked, 0), coalesce(delivered, 0),
                  (SELECT recorded_ms FROM event WHERE sequence = oldest),
-                 delivered_ms, coalesce(failures, 0), coalesce(wait_until_ms, 0), coalesce(error, '')
+                 delivered_ms, coalesce(breaker, '{}')
                FROM names LEFT JOIN waiting ON waiting.sink = names.name
                  LEFT JOIN given_up ON given_up.sink = names.name LEFT JOIN sink ON sink.name = names.name
                ORDER BY 1"""
         )
-        return [Backlog(*row) for row in found]
+        return [Backlog._make([*row[:-1], msgspec.json.decode(row[-1], type=Breaker)]) for row in found]
 
-    def parked(self) -> list[dict[str, Any]]:
-        """Deliveries that were given up, newest first, a thousand at most."""
+    def parked(self, selection: Selection) -> list[dict[str, Any]]:
+        """Parked deliveries, oldest first, a thousand at most."""
         return list(
             self._database.query(
-                "SELECT sink, event.id, trigger, attempts, error, settled_ms FROM delivery "
-                "JOIN event USING (sequence) WHERE state = 'parked' ORDER BY sequence DESC LIMIT 1000"
+                f"""SELECT d.sink, e.id, e.trigger, d.attempts, d.error, d.settled_ms
+                    FROM delivery d JOIN event e USING (sequence)
+                    WHERE d.state = 'parked' AND {outbox.SELECTED} ORDER BY d.sequence LIMIT 1000""",
+                asdict(selection),
             )
         )
+
+    def count(self, selection: Selection, states: Sequence[str]) -> int:
+        """How many deliveries of these states are meant."""
+        return len(outbox.selected(self._connection, selection, states))
+
+    def event(self, event_id: str) -> Stored | None:
+        """The event of this id, if it is still kept."""
+        row = self._database.execute(
+            "SELECT sequence, id, trigger, recorded_ms, body FROM event WHERE id = ?", [event_id]
+        ).fetchone()
+        return Stored(*row) if row else None
+
+    def deliveries(self, event_id: str) -> list[dict[str, Any]]:
+        """How the deliveries of an event stand."""
+        return list(
+            self._database.query(
+                "SELECT sink, state, attempts, troubles, error FROM delivery "
+                "WHERE sequence = (SELECT sequence FROM event WHERE id = ?) ORDER BY sink",
+                [event_id],
+            )
+        )
+
+    def violations(self) -> Iterator[str]:
+        """What is wrong with the state; nothing if it is well."""
+        return upkeep.violations(self._connection)
 
     def last(self, trigger: str, limit: int) -> list[Stored]:
         """The newest events whose trigger matches a pattern such as ``client.*``, oldest of them first."""
@@ -123,6 +159,16 @@ class View:
             [sequence, trigger],
         )
         return [Stored(*row) for row in found]
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent, checked copy to ``target``; a poller goes on meanwhile. Raises ``StoreError``."""
+        beside = {f"{self._path.name}{end}" for end in ("", "-wal", "-shm", ".lock", ".sock")}
+        if target.name in beside and target.parent.resolve() == self._path.parent.resolve():
+            raise StoreError(f"{target} belongs to the state itself; name another file")
+        try:
+            upkeep.backup(self._connection, target)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{target} cannot be written: {error}") from error
 
     def copy(self, target: Path) -> None:
         """Make a consistent copy of the whole state."""

@@ -7,14 +7,14 @@ from poller.model import Stream
 from poller.stores import Decision, Pass, Progress, Standing, Sweeping
 
 PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap"
-STANDING = f"org, resource, {PROGRESS}, decision, next_poll_ms, polled_ms, failures, error, suspended"
+STANDING = f"org, resource, {PROGRESS}, decision, next_poll_ms, polled_ms, failures, error, suspended, paused"
 
 
 def standing(row: tuple[Any, ...]) -> Standing:
     """A row of ``STANDING`` columns as a value."""
     org, resource, baselined_ms, watermarks, sweep, *numbers = row[:12]
     progress = Progress(baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers)
-    decision, next_poll_ms, polled_ms, failures, error, suspended = row[12:]
+    decision, next_poll_ms, polled_ms, failures, error, suspended, paused = row[12:]
     return Standing(
         Stream(org, resource),
         progress,
@@ -24,6 +24,7 @@ def standing(row: tuple[Any, ...]) -> Standing:
         failures,
         error,
         bool(suspended),
+        bool(paused),
     )
 
 

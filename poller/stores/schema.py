@@ -45,6 +45,7 @@ CREATE TABLE stream (
   failures INTEGER NOT NULL DEFAULT 0,
   error TEXT NOT NULL DEFAULT '',
   suspended INTEGER NOT NULL DEFAULT 0,
+  paused INTEGER NOT NULL DEFAULT 0,
   UNIQUE (org, resource)
 );
 CREATE TABLE mark (
@@ -81,22 +82,22 @@ CREATE TABLE event (
 CREATE TABLE delivery (
   sink TEXT NOT NULL,
   sequence INTEGER NOT NULL REFERENCES event (sequence),
+  turn INTEGER NOT NULL,
   lane INTEGER NOT NULL,
   state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'parked')),
   attempts INTEGER NOT NULL DEFAULT 0,
+  troubles INTEGER NOT NULL DEFAULT 0,
   due_ms INTEGER NOT NULL,
   settled_ms INTEGER,
   error TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (sequence, sink)
 ) WITHOUT ROWID;
-CREATE INDEX delivery_pending ON delivery (sink, sequence, lane, due_ms) WHERE state = 'pending';
-CREATE INDEX delivery_lane ON delivery (sink, lane, sequence) WHERE state = 'pending';
+CREATE INDEX delivery_due ON delivery (sink, due_ms, turn) WHERE state = 'pending';
+CREATE INDEX delivery_lane ON delivery (sink, lane, turn, attempts) WHERE state = 'pending';
 CREATE INDEX delivery_parked ON delivery (sink, sequence) WHERE state = 'parked';
 CREATE TABLE sink (
   name TEXT PRIMARY KEY,
-  failures INTEGER NOT NULL DEFAULT 0,
-  wait_until_ms INTEGER NOT NULL DEFAULT 0,
-  error TEXT NOT NULL DEFAULT '',
+  breaker TEXT NOT NULL DEFAULT '{}',
   delivered INTEGER NOT NULL DEFAULT 0,
   delivered_ms INTEGER
 ) WITHOUT ROWID;

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 import msgspec
 from sqlite_utils import Database
 
+from poller.breaker import Breaker
 from poller.diff import Finding
 from poller.model import Delivery, Mark, Quarantined, State, Stream
-from poller.stores import Decision, Settlement, SinkStanding, Standing, Step, StoreError, opening, outbox, rows
+from poller.pressure import Load
+from poller.stores import Decision, Keep, Standing, Step, StoreError, Verdict, opening, outbox, rows, upkeep
 from poller.stores.bodies import Codec
+from poller.stores.outbox import Selection
 
 _MARK = "id, updated_ms, digest, state, parent, body"
 _STATES = tuple(State)
@@ -36,6 +39,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, source: str, *, accept_loss: bool = False) -> None:
         self._connection, self._lock = opening.open_locked(path, accept_loss=accept_loss)
+        self._path = path
         self._mutex = threading.RLock()
         self._source = source
         self._database = Database(self._connection)
@@ -90,6 +94,12 @@ class SqliteStore:
             sql = """UPDATE stream SET decision = ?, next_poll_ms = 0
                      WHERE org || '/' || resource = ? AND held_ms IS NOT NULL"""
             return self._run(sql, decision, name).rowcount > 0
+
+    def pause_stream(self, name: str, *, paused: bool) -> bool:
+        """Stop polling the stream of this name until it is resumed; False if there is none."""
+        with self._writing():
+            sql = "UPDATE stream SET paused = ?, next_poll_ms = 0 WHERE org || '/' || resource = ?"
+            return self._run(sql, paused, name).rowcount > 0
 
     # Marks
 
@@ -173,32 +183,72 @@ class SqliteStore:
 
     # Deliveries
 
-    def due(self, sink: str, now_ms: int, limit: int) -> list[Delivery]:
+    def due(self, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> list[Delivery]:
         """See ``Store.due``."""
         with self._reading():
-            return [Delivery(*row) for row in self._all(outbox.DUE, sink, now_ms, limit)]
+            return outbox.due(self._connection, sink, now_ms, limit, probe=probe)
 
-    def next_due_ms(self, sink: str) -> int | None:
+    def next_due_ms(self, sink: str, now_ms: int) -> int | None:
         """See ``Store.next_due_ms``."""
         with self._reading():
-            (due_ms,) = self._one(outbox.NEXT_DUE, sink)
-            return None if due_ms is None else int(due_ms)
+            found = self._all(outbox.NEXT_DUE, sink, now_ms)
+            return int(found[0][0]) if found else None
 
-    def settle(self, sink: str, settlements: Iterable[Settlement], standing: SinkStanding, now_ms: int) -> None:
+    def settle(self, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
         """See ``Store.settle``."""
         with self._writing():
-            outbox.settle(self._connection, sink, settlements, standing, now_ms)
+            return outbox.settle(self._connection, sink, judge, now_ms)
 
-    def sink(self, name: str) -> SinkStanding:
-        """See ``Store.sink``."""
+    def breaker(self, sink: str) -> Breaker:
+        """See ``Store.breaker``."""
         with self._reading():
-            found = self._all("SELECT failures, wait_until_ms, error FROM sink WHERE name = ?", name)
-            return SinkStanding(*found[0]) if found else SinkStanding()
+            return outbox.breaker(self._connection, sink)
 
-    def retry(self, sink: str | None, event_id: str | None, now_ms: int) -> int:
-        """Make parked deliveries pending again, all or those of one sink or event; how many."""
+    def pause(self, sink: str, reason: str, now_ms: int) -> None:
+        """Stop a sink until it is resumed; with an empty reason, resume it: closed, and all of it due."""
         with self._writing():
-            return outbox.retry(self._connection, sink, event_id, now_ms)
+            outbox.pause(self._connection, sink, reason, now_ms)
+
+    def again(self, selection: Selection, states: Sequence[str], now_ms: int) -> int:
+        """Send settled deliveries of these states once more, behind all that is pending; how many."""
+        with self._writing():
+            meant = outbox.selected(self._connection, selection, states)
+            outbox.again(self._connection, meant, now_ms)
+            return len(meant)
+
+    def drop(self, selection: Selection) -> int:
+        """Forget parked deliveries; how many."""
+        with self._writing():
+            meant = outbox.selected(self._connection, selection, ["parked"])
+            outbox.drop(self._connection, meant)
+            return len(meant)
+
+    # Upkeep
+
+    def tidy(self, keep: Keep, now_ms: int) -> int:
+        """Park what has expired, forget what has served its time, and shrink the file: a chunk of each.
+
+        How much was done, 0 when all is.
+        """
+        with self._writing():
+            upkeep.rewind(self._connection, now_ms)
+            expired = upkeep.expire(
+                self._connection, recorded_before_ms=now_ms - int(keep.pending_s * 1000), now_ms=now_ms
+            )
+            pruned = upkeep.prune(
+                self._connection,
+                delivered_before_ms=now_ms - int(keep.delivered_s * 1000),
+                parked_before_ms=now_ms - int(keep.parked_s * 1000),
+            )
+        with self._mutex, _as_store_error():
+            shrunk = upkeep.shrink(self._connection)
+        return expired + pruned + shrunk
+
+    def load(self) -> Load:
+        """How much there is of what ``pressure`` limits."""
+        with self._reading():
+            pending = dict(self._all("SELECT sink, count(*) FROM delivery WHERE state = 'pending' GROUP BY sink"))
+            return Load(pending, *upkeep.sizes(self._connection, self._path))
 
     # The connection
 

@@ -9,9 +9,9 @@ from poller.model import Delivered, Delivery
 from poller.sinks import SinkConfig, kinds
 
 BATCH = [
-    Delivery("it", 7, 1, "evt_a", "client.created", 0, b'{"id":"evt_a","data":{"total":10.10}}'),
-    Delivery("it", 8, 2, "evt_b", "client.updated", 2, '{"id":"evt_b","data":{"name":"Žiga"}}'.encode()),
-    Delivery("it", 9, 3, "evt_c", "client.deleted", 0, b'{"id":"evt_c"}'),
+    Delivery("it", 7, 1, "evt_a", "client.created", 0, 0, b'{"id":"evt_a","data":{"total":10.10}}'),
+    Delivery("it", 8, 2, "evt_b", "client.updated", 2, 0, '{"id":"evt_b","data":{"name":"Žiga"}}'.encode()),
+    Delivery("it", 9, 3, "evt_c", "client.deleted", 0, 0, b'{"id":"evt_c"}'),
 ]
 BODIES = [delivery.body for delivery in BATCH]
 

@@ -13,7 +13,7 @@ from poller.sinks.file import Config
 
 
 def event(name):
-    return Delivery("log", 1, 1, name, "client.created", 0, b'{"id":"%b"}' % name.encode())
+    return Delivery("log", 1, 1, name, "client.created", 0, 0, b'{"id":"%b"}' % name.encode())
 
 
 A, B, C = event("a"), event("b"), event("c")

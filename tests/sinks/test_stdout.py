@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from poller.model import Delivered, Delivery, Later
 from poller.sinks.stdout import Config
 
-ONE = Delivery("out", 1, 1, "evt_a", "client.created", 0, b'{"id":"evt_a"}')
+ONE = Delivery("out", 1, 1, "evt_a", "client.created", 0, 0, b'{"id":"evt_a"}')
 
 
 def run(code, **options):

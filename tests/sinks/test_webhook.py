@@ -19,12 +19,12 @@ from standardwebhooks import WebhookVerificationError
 
 from poller import connection, signing
 from poller.http import Link
-from poller.model import Delivered, Delivery, Later, Refused
+from poller.model import Delivered, Delivery, Gone, Later, Refused
 from poller.settings import SettingError
 from poller.sinks.webhook import Config, Webhook
 
 SECRET = "whsec_" + base64.b64encode(b"thirty-two bytes of a secret key").decode()
-ONE = Delivery("hook", 1, 1, "evt_a", "client.created", 0, '{"id":"evt_a","name":"Žiga","total":10.10}'.encode())
+ONE = Delivery("hook", 1, 1, "evt_a", "client.created", 0, 0, '{"id":"evt_a","name":"Žiga","total":10.10}'.encode())
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_an_attempt_is_counted(made):
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(200, Delivered), (202, Delivered), (500, Later), (410, Later), (404, Later), (422, Refused)],
+    [(200, Delivered), (202, Delivered), (500, Later), (410, Gone), (404, Refused), (422, Refused)],
 )
 def test_the_status_decides(made, status, kind):
     """By the table of ``retry.outcome``."""

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from poller import diff
-from poller.model import Record, State, Stream
-from poller.stores import Outgoing, Progress, Step, StoreError
+from poller.model import Order, Record, State, Stream, Target
+from poller.stores import Outgoing, Progress, Step, StoreError, Verdict
 from poller.stores.sqlite import SqliteStore
 
 MEMORY = "/dev/shm"
@@ -20,8 +20,8 @@ NOW_MS = 1_790_000_000_000
 class Feed:
     """A stream of a store: what it shows is compared and committed, as a poll does it."""
 
-    def __init__(self, store, stream=Stream("o", "clients"), sinks=("a", "b")):  # noqa: B008 - it is frozen
-        self.store, self.stream, self.sinks = store, stream, sinks
+    def __init__(self, store, stream=Stream("o", "clients"), sinks=("a", "b"), order=Order.RECORD):  # noqa: B008 - it is frozen
+        self.store, self.stream, self.sinks, self.order = store, stream, sinks, order
         self.progress = Progress()
 
     def step(self, *records, sinks=None, quarantined=()):
@@ -30,7 +30,8 @@ class Feed:
         fresh = diff.differing(records, marks)
         findings, _ = diff.compare(fresh, marks, self.store.bodies(marks.values()), diff.Rules())
         changes = [finding.change for finding in findings if finding.change]
-        outgoing = [Outgoing(one, f"client.{one.kind}", self.sinks if sinks is None else sinks) for one in changes]
+        targets = tuple(Target(sink, self.order) for sink in (self.sinks if sinks is None else sinks))
+        outgoing = [Outgoing(one, f"client.{one.kind}", targets) for one in changes]
         progress = replace(self.progress, polls=self.progress.polls + 1)
         return Step(progress, findings, outgoing, quarantined)
 
@@ -46,6 +47,11 @@ class Feed:
         marks = self.store.marks(self.stream, ids)
         findings = [diff.Finding(State.LIVE, mark._replace(state=state)) for mark in marks.values()]
         self.store.commit(self.stream, Step(self.progress, findings), NOW_MS)
+
+
+def settle(store, sink, *settlements, breaker=None, now_ms=5):
+    """Keep how sends ended, with the breaker as it was or as this one."""
+    store.settle(sink, lambda before: Verdict(settlements, before, breaker or before), now_ms)
 
 
 def record(record_id, text="", *, updated_ms=1000, deleted=False):
@@ -93,6 +99,11 @@ def make_feed():
 @pytest.fixture
 def make_record():
     return record
+
+
+@pytest.fixture
+def keep():
+    return settle
 
 
 @pytest.fixture

@@ -6,23 +6,26 @@ from contextlib import closing
 
 import pytest
 
+from poller.breaker import Breaker
 from poller.model import Quarantined, Stream
-from poller.stores import Progress, Settlement, SinkStanding, Step
+from poller.stores import Progress, Settlement, Step
 from poller.stores.opening import ForeignError, LostError, OpeningError
+from poller.stores.outbox import Selection
 from poller.stores.reading import Backlog, View
 from poller.stores.sqlite import SqliteStore
 
+WAITING = Breaker(failures=2, wait_until_ms=1_790_000_000_500, error="no answer")
+
 
 @pytest.fixture
-def filled(store, feed, make_record, now_ms):
+def filled(store, feed, make_record, now_ms, keep):
     """Two sinks, four events, one parked, one delivered, a bad record."""
     for number, record_id in enumerate("abcd"):
         feed.show(make_record(record_id), now_ms=now_ms + number)
     feed.show(quarantined=[Quarantined("x", "bad")], now_ms=now_ms)
     sequences = [delivery.sequence for delivery in store.due("a", 2**60, 9)]
-    waiting = SinkStanding(2, now_ms + 500, "no answer")
-    store.settle("a", [Settlement(sequences[0], "delivered", 1, 0)], SinkStanding(), now_ms + 50)
-    store.settle("a", [Settlement(sequences[1], "parked", 10, 0, "400")], waiting, now_ms + 60)
+    keep(store, "a", Settlement(sequences[0], "delivered", 1, 0, 0), now_ms=now_ms + 50)
+    keep(store, "a", Settlement(sequences[1], "parked", 10, 2, 0, "400"), breaker=WAITING, now_ms=now_ms + 60)
     return store
 
 
@@ -34,10 +37,10 @@ def test_a_view_shows_the_state_with_and_without_a_poller(filled, path, now_ms, 
     with View(path) as view:
         assert [standing.stream.name for standing in view.streams()] == ["o/clients"]
         assert view.backlogs() == [
-            Backlog("a", 2, 1, 1, now_ms + 2, now_ms + 50, 2, now_ms + 500, "no answer"),
-            Backlog("b", 4, 0, 0, now_ms, None, 0, 0, ""),
+            Backlog("a", 2, 1, 1, now_ms + 2, now_ms + 50, WAITING),
+            Backlog("b", 4, 0, 0, now_ms, None, Breaker()),
         ]
-        assert [(row["sink"], row["attempts"], row["error"]) for row in view.parked()] == [("a", 10, "400")]
+        assert [(row["sink"], row["attempts"], row["error"]) for row in view.parked(Selection())] == [("a", 10, "400")]
         assert view.quarantined() == [{"stream": "o/clients", "record": "x", "reason": "bad", "seen_ms": now_ms}]
 
 

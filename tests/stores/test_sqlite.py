@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.model import Mark, Quarantined, State, Stream
-from poller.stores import Decision, Pass, Progress, Settlement, SinkStanding, Standing, Step, StoreError, Sweeping
+from poller.stores import Decision, Keep, Pass, Progress, Settlement, Standing, Step, StoreError, Sweeping
+from poller.stores.outbox import Selection
 
 DAY_MS = 86_400_000
-CALM = SinkStanding()
 FULL = Progress(
     baselined_ms=1,
     watermarks={"": 2, "ž": 3},
@@ -267,27 +267,32 @@ def test_a_stream_of_a_failed_commit_is_entered_again(store, make_feed, make_rec
     assert store.quarantined(feed.stream) == 1
 
 
-def test_every_write_locks_from_its_first_statement_on(store, feed, make_record):
+def test_every_write_locks_from_its_first_statement_on(store, feed, make_record, keep):
     """A transaction that begins by reading can fail when it comes to write, whatever the busy timeout."""
     step = feed.step(make_record("a"))
     statements = []
     store._connection.set_trace_callback(statements.append)
     for act in (
         lambda: store.commit(feed.stream, step, 5),
-        lambda: store.settle("a", [], CALM, 5),
+        lambda: keep(store, "a"),
         lambda: store.schedule(Standing(feed.stream)),
         lambda: store.sweep_soon(feed.stream),
         lambda: store.decide("o/clients", Decision.APPROVE),
         lambda: store.clear_quarantine(feed.stream, 5),
-        lambda: store.retry(None, None, 5),
+        lambda: store.pause("a", "", 5),
+        lambda: store.pause_stream("o/clients", paused=True),
+        lambda: store.again(Selection(), ["parked"], 5),
+        lambda: store.drop(Selection()),
+        lambda: store.tidy(Keep(), 5),
     ):
         statements.clear()
         act()
-        assert (statements[0], statements[-1]) == ("BEGIN IMMEDIATE", "COMMIT")
-        assert len([one for one in statements if one.startswith(("BEGIN", "COMMIT"))]) == 2
+        said = [one for one in statements if not one.startswith("PRAGMA")]
+        assert (said[0], said[-1]) == ("BEGIN IMMEDIATE", "COMMIT")
+        assert len([one for one in said if one.startswith(("BEGIN", "COMMIT"))]) == 2
 
 
-def test_a_full_disk_loses_nothing(store, feed, make_record):
+def test_a_full_disk_loses_nothing(store, feed, make_record, keep):
     """Commits fail whole; deliveries go on to be settled; with space again all is as before."""
     feed.show(make_record("a"))
     (pages,) = store._one("PRAGMA page_count")
@@ -298,12 +303,12 @@ def test_a_full_disk_loses_nothing(store, feed, make_record):
         store.commit(feed.stream, step, 5)
     assert everything(store) == before
     [sequence] = due(store, 2**60)
-    store.settle("a", [Settlement(sequence, "delivered", 1, 0)], CALM, 6)
+    keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0))
     store._run(f"PRAGMA max_page_count = {2**30}")
     assert store.commit(feed.stream, step, 7) == 300
 
 
-def test_a_foreign_writer_delays_and_loses_nothing(store, feed, make_record, path):
+def test_a_foreign_writer_delays_and_loses_nothing(store, feed, make_record, path, keep):
     """Somebody has the database open in a shell and holds its lock."""
     feed.show(make_record("a"))
     store._run("PRAGMA busy_timeout = 20")
@@ -313,9 +318,9 @@ def test_a_foreign_writer_delays_and_loses_nothing(store, feed, make_record, pat
         other.execute("BEGIN IMMEDIATE")
         for act in (
             lambda: store.commit(feed.stream, step, 5),
-            lambda: store.settle("a", [], CALM, 5),
+            lambda: keep(store, "a"),
             lambda: store.schedule(Standing(feed.stream)),
-            lambda: store.retry(None, None, 5),
+            lambda: store.again(Selection(), ["parked"], 5),
         ):
             with pytest.raises(StoreError, match="database is locked"):
                 act()
@@ -406,121 +411,6 @@ def test_deliveries_are_for_the_sinks_that_want_the_event(store, feed, make_reco
     assert wanted == [("a", sequences[0]), ("a", sequences[2]), ("b", sequences[2])]
 
 
-# Deliveries
-
-
-@pytest.fixture
-def queue(store, feed, make_record, now_ms):
-    """Deliveries of a sink: three of record a, one of b, one of c, in this order. Their sequences."""
-    for record_id, text in (("a", "1"), ("b", "1"), ("a", "2"), ("c", "1"), ("a", "3")):
-        feed.show(make_record(record_id, text), sinks=("a",))
-    return [sequence for _, sequence, _, _ in events(store)]
-
-
-def settle(store, sequence, state, due_ms=0, attempts=1, error="", standing=CALM, now_ms=5):
-    store.settle("a", [Settlement(sequence, state, attempts, due_ms, error)], standing, now_ms)
-
-
-def test_due_are_the_first_of_their_lanes_in_order(store, queue, now_ms):
-    """The others wait for them."""
-    assert due(store, now_ms) == [queue[0], queue[1], queue[3]]
-    assert due(store, now_ms, limit=2) == queue[:2]
-    assert due(store, now_ms, "another") == []
-
-
-def test_a_delivery_is_what_the_sink_needs(store, queue, now_ms):
-    """The stored bytes, the id, the trigger, the attempts so far."""
-    settle(store, queue[1], "pending", now_ms, attempts=3)
-    delivery = store.due("a", now_ms, 5)[1]
-    [body] = store._one("SELECT body FROM event WHERE sequence = ?", queue[1])
-    assert (delivery.sink, delivery.sequence, delivery.trigger) == ("a", queue[1], "client.created")
-    assert (delivery.attempts, delivery.body, delivery.event_id) == (3, body, json.loads(body)["id"])
-
-
-@pytest.mark.parametrize("state", ["delivered", "parked"])
-def test_a_finished_delivery_lets_the_next_of_its_lane_go(store, queue, now_ms, state):
-    """One at a time."""
-    settle(store, queue[0], state)
-    assert due(store, now_ms) == [queue[1], queue[2], queue[3]]
-    settle(store, queue[2], state)
-    assert due(store, now_ms) == [queue[1], queue[3], queue[4]]
-
-
-def test_a_delivery_that_waits_holds_its_lane(store, queue, now_ms):
-    """And no other; then it goes first."""
-    settle(store, queue[0], "pending", now_ms + 100)
-    assert due(store, now_ms + 99) == [queue[1], queue[3]]
-    assert due(store, now_ms + 100) == [queue[0], queue[1], queue[3]]
-
-
-def test_the_next_one_due_is_the_first_of_a_lane(store, queue, now_ms):
-    """Those behind it cannot be sent, however long they are due: else a drain would never rest."""
-    assert store.next_due_ms("a") == now_ms
-    settle(store, queue[0], "pending", now_ms + 700)
-    settle(store, queue[1], "delivered")
-    settle(store, queue[3], "pending", now_ms + 900)
-    assert store.next_due_ms("a") == now_ms + 700
-    for sequence in queue:
-        settle(store, sequence, "delivered")
-    assert store.next_due_ms("a") is None
-
-
-def test_settling_survives_a_restart(store, opened, queue, now_ms):
-    """Attempts, reason, time, and how the sink is."""
-    standing = SinkStanding(3, now_ms + 5, "no answer")
-    settle(store, queue[0], "pending", now_ms + 100, attempts=2, error="400", standing=standing)
-    store = reopened(store, opened)
-    found = store._one("SELECT state, attempts, due_ms, settled_ms, error FROM delivery WHERE sequence = ?", queue[0])
-    assert found == ("pending", 2, now_ms + 100, None, "400")
-    assert store.sink("a") == standing
-    assert store.sink("another") == CALM
-
-
-def test_settling_twice_changes_nothing(store, queue):
-    """What is finished stays so."""
-    settle(store, queue[0], "delivered", now_ms=5)
-    settle(store, queue[0], "pending", now_ms=6)
-    assert store._one("SELECT state, settled_ms FROM delivery WHERE sequence = ?", queue[0]) == ("delivered", 5)
-
-
-def test_settling_is_for_one_sink(store, feed, make_record):
-    """The event's way to another is not touched."""
-    feed.show(make_record("a"))
-    [sequence] = due(store, 2**60)
-    settle(store, sequence, "delivered")
-    assert due(store, 2**60) == []
-    assert due(store, 2**60, "b") == [sequence]
-
-
-def test_settling_fails_whole(store, queue, now_ms):
-    """Of a batch, too."""
-    before = everything(store)
-    break_off(store, "sink")
-    with pytest.raises(StoreError):
-        store.settle("a", [Settlement(one, "delivered", 1, 0) for one in queue], CALM, now_ms)
-    assert everything(store) == before
-
-
-def test_parked_deliveries_can_be_sent_again(store, queue, now_ms):
-    """With a new count of attempts, and in their order."""
-    for sequence in queue[:2]:
-        settle(store, sequence, "parked", attempts=10, error="400")
-    assert store.retry("a", None, now_ms + 50) == 2
-    assert due(store, now_ms + 49) == [queue[3]]
-    assert due(store, now_ms + 50) == [queue[0], queue[1], queue[3]]
-    assert {delivery.attempts for delivery in store.due("a", now_ms + 50, 9)} == {0}
-
-
-@pytest.mark.parametrize(("sink", "count"), [(None, 1), ("a", 1), ("b", 0)])
-def test_one_parked_event_can_be_sent_again(store, queue, sink, count):
-    """By its id, to one sink or to all that parked it."""
-    for sequence in queue[:2]:
-        settle(store, sequence, "parked")
-    identity = store._one("SELECT id FROM event WHERE sequence = ?", queue[1])[0]
-    assert store.retry(sink, identity, 0) == count
-    assert store.retry(sink, "evt_unknown", 0) == 0
-
-
 # Quarantine
 
 
@@ -536,11 +426,3 @@ def test_quarantine_is_counted_and_cleared(store, feed, now_ms):
     assert store.quarantined(feed.stream) == 1
     store.clear_quarantine(feed.stream, now_ms + 11)
     assert store.quarantined(feed.stream) == 0
-
-
-def test_a_delivery_due_further_off_than_any_wait_is_due(store, queue, now_ms):
-    """It was kept before the clock was set back."""
-    settle(store, queue[0], "pending", now_ms + 2 * DAY_MS)
-    assert due(store, now_ms) == [queue[1], queue[3]]
-    assert due(store, now_ms - 1) == [queue[0]]
-    assert due(store, now_ms - 3 * DAY_MS) == [queue[0], queue[1], queue[3]]

@@ -1,0 +1,95 @@
+"""Commands that show something and change nothing."""
+
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from poller import control, report
+from poller.cli.shared import ask, configuration, told
+from poller.model import Kind
+from poller.samples import sample as make_sample
+from poller.sources.spaceinvoices import RESOURCES, SpaceInvoices, connector_name
+from poller.stores import reading
+
+TRIGGERS = {f"{row.singular}.{kind}": (row, kind) for row in RESOURCES.values() if not row.opt_in for kind in Kind}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@told
+def status(*, as_json: bool) -> None:
+    """Show streams, sinks, and what waits."""
+    config = configuration()
+    with reading.View(config.state.path) as view:
+        found = report.status(view, config.plan(), _running(config.state.path))
+    click.echo(msgspec.json.encode(found) if as_json else report.status_text(found))
+
+
+def _running(path: Path) -> report.Running | None:
+    try:
+        answer = ask(path, "ping")
+    except control.NotRunning:
+        return None
+    return report.Running(int(answer["pid"]), str(answer["pressed"]))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON list.")
+@told
+def sinks(*, as_json: bool) -> None:
+    """Show how the sinks and their receivers are."""
+    with reading.View(configuration().state.path) as view:
+        found = report.sinks(view)
+    click.echo(msgspec.json.encode(found) if as_json else report.sinks_text(found))
+
+
+@click.command()
+@click.argument("trigger", default="*")
+@click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="So many of the newest.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new ones as they come.")
+@click.option("--json", "as_json", is_flag=True, help="The events as they are sent, one a line.")
+@told
+def events(trigger: str, limit: int, *, follow: bool, as_json: bool) -> None:
+    """Show the newest events, delivered or not.
+
+    TRIGGER is a pattern such as client.* or document.created.
+    """
+    with reading.View(configuration().state.path) as view:
+        found = view.last(trigger, limit)
+        _show(found, as_json=as_json)
+        sequence = max((event.sequence for event in found), default=0)
+        while follow:
+            time.sleep(0.5)
+            found = view.after(trigger, sequence)
+            _show(found, as_json=as_json)
+            sequence = max((event.sequence for event in found), default=sequence)
+
+
+def _show(found: list[reading.Stored], *, as_json: bool) -> None:
+    for event in found:
+        click.echo(event.body if as_json else report.event_line(event))
+
+
+@click.command()
+def triggers() -> None:
+    """List what there is to receive.
+
+    With the names that connector platforms know the triggers by.
+    """
+    click.echo(report.triggers([(name, connector_name(*row)) for name, row in TRIGGERS.items()]))
+
+
+@click.command()
+@click.argument("trigger", type=click.Choice(list(TRIGGERS)), metavar="TRIGGER")
+def sample(trigger: str) -> None:
+    """Print a full example event.
+
+    TRIGGER is such as client.created; poller triggers lists them.
+    """
+    click.echo(make_sample(SpaceInvoices.name, *TRIGGERS[trigger]).body)
+
+
+COMMANDS = (status, sinks, events)
+CATALOGUE = (triggers, sample)

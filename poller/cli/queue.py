@@ -1,0 +1,199 @@
+"""Commands on what waits: parked and held things, replays, pauses."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import reduce
+from typing import Any
+
+import click
+import msgspec
+
+from poller import report
+from poller.cli.shared import carry_out, configuration, fail, told
+from poller.operations import plain
+from poller.stores import Decision, reading
+from poller.stores.outbox import Selection
+
+Options = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Moment(click.ParamType[int]):
+    """A date as in 2026-11-01 or 2026-11-01T12:00:00Z, in UTC; milliseconds since 1970."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+        """Read the date."""
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a date such as 2026-11-01 or 2026-11-01T12:00:00Z", param, ctx)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1000)
+
+
+_SELECTION: tuple[Options, ...] = (
+    click.option("--sink", help="Only deliveries of this sink."),
+    click.option("--id", "event_id", help="Only this event."),
+    click.option("--trigger", help="Only triggers of this pattern, such as client.*"),
+    click.option("--record", help="Only events of the record of this id."),
+    click.option("--since", "since_ms", type=Moment(), help="Only events recorded then or later."),
+    click.option("--until", "until_ms", type=Moment(), help="Only events recorded before then."),
+)
+
+
+def _selecting(function: Callable[..., Any]) -> Callable[..., Any]:
+    return reduce(lambda wrapped, option: option(wrapped), reversed(_SELECTION), function)
+
+
+@click.group()
+def dead() -> None:
+    """Look at, retry or drop parked deliveries.
+
+    A delivery is parked when its event was refused to the end, or waited in vain for too long.
+    """
+
+
+@dead.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON list.")
+@_selecting
+@told
+def dead_list(*, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selection
+    """List parked deliveries, oldest first."""
+    with reading.View(configuration().state.path) as view:
+        found = view.parked(Selection(**wanted))
+    click.echo(msgspec.json.encode(found) if as_json else report.parked_text(found))
+
+
+@dead.command(name="show")
+@click.argument("event_id")
+@told
+def dead_show(event_id: str) -> None:
+    """Show an event whole, and how its deliveries stand."""
+    with reading.View(configuration().state.path) as view:
+        event, deliveries = view.event(event_id), view.deliveries(event_id)
+    if event is None:
+        fail(f"there is no event {event_id}; poller dead list names those that are parked", 1)
+    click.echo(event.body)
+    click.echo(report.deliveries_text(deliveries), err=True)
+
+
+@dead.command(name="retry")
+@_selecting
+@told
+def dead_retry(**wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selection
+    """Send parked deliveries again, behind what is pending.
+
+    They go out with the same id and the same bytes.
+    """
+    _again(["parked"], Selection(**wanted))
+
+
+@dead.command(name="drop")
+@_selecting
+@click.confirmation_option(prompt="Forget these deliveries for good?")
+@told
+def dead_drop(**wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selection
+    """Forget parked deliveries for good."""
+    count = carry_out("drop", selection=plain(Selection(**wanted)))["count"]
+    click.echo(f"{count} parked deliveries are forgotten")
+
+
+@click.command()
+@click.argument("event_id", required=False)
+@click.option("--sink", help="Only those of this sink.")
+@told
+def retry(event_id: str | None, sink: str | None) -> None:
+    """Send parked deliveries again.
+
+    All of them, or those of one sink or of one event; poller dead has more ways to choose. They go out with
+    the same id and the same bytes.
+    """
+    _again(["parked"], Selection(sink=sink, event_id=event_id))
+
+
+def _again(states: list[str], selection: Selection) -> None:
+    count = carry_out("again", states=states, selection=plain(selection))["count"]
+    click.echo(f"{count} deliveries will be sent again")
+    raise SystemExit(0 if count else 1)
+
+
+@click.command()
+@_selecting
+@click.option("--dry-run", "dry", is_flag=True, help="Only say how many there are.")
+@told
+def replay(*, dry: bool, **wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selection
+    """Send delivered events once more.
+
+    They go out with the same id and the same bytes, behind everything that is pending, so that none
+    overtakes a newer event of its record.
+    """
+    selection = Selection(**wanted)
+    if dry:
+        with reading.View(configuration().state.path) as view:
+            click.echo(f"{view.count(selection, ['delivered', 'parked'])} deliveries would be sent again")
+        return
+    _again(["delivered", "parked"], selection)
+
+
+@click.command()
+@click.argument("name")
+@told
+def pause(name: str) -> None:
+    """Stop a sink, or the polls of a stream.
+
+    NAME is a sink or a stream as poller status names them. What is pending is kept.
+    """
+    _pause(name, paused=True)
+    click.echo(f"{name} is paused; poller resume {name} lets it go on")
+
+
+@click.command()
+@click.argument("name")
+@told
+def resume(name: str) -> None:
+    """Let a sink or a stream go on.
+
+    A sink whose receiver is in trouble is tried at once.
+    """
+    _pause(name, paused=False)
+    click.echo(f"{name} goes on")
+
+
+def _pause(name: str, *, paused: bool) -> None:
+    if name in configuration().sinks:
+        carry_out("pause_sink", sink=name, reason="paused by the operator" if paused else "")
+    elif not carry_out("pause_stream", stream=name, paused=paused)["found"]:
+        fail(f"there is no sink and no stream {name}; poller status names them", 1)
+
+
+@click.command()
+@click.argument("stream")
+@told
+def approve(stream: str) -> None:
+    """Announce the held deletions of STREAM.
+
+    STREAM is as poller status names it. Each record is asked for once more; those that the API still shows
+    are let go.
+    """
+    _decide(stream, Decision.APPROVE)
+
+
+@click.command()
+@click.argument("stream")
+@told
+def reject(stream: str) -> None:
+    """Never announce the held deletions of STREAM.
+
+    A record that shows up again is followed on.
+    """
+    _decide(stream, Decision.REJECT)
+
+
+def _decide(stream: str, decision: Decision) -> None:
+    if not carry_out("decide", stream=stream, decision=decision)["found"]:
+        fail(f"no deletions are held in {stream}; poller status names the streams where they are", 1)
+    click.echo(f"{decision}: carried out by the next poll of {stream}")
+
+
+COMMANDS = (retry, dead, replay, pause, resume, approve, reject)

@@ -1,0 +1,39 @@
+"""What an operator may do to the state: the same by way of a running poller as without one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from poller.stores import Decision
+from poller.stores.outbox import Selection
+from poller.stores.sqlite import SqliteStore
+
+Operation = Callable[..., dict[str, Any]]
+
+
+def operations(store: SqliteStore, now_ms: Callable[[], int]) -> Mapping[str, Operation]:
+    """The operations by name; each takes and gives plain values, so that it can go over a socket."""
+
+    def again(states: list[str], selection: dict[str, Any]) -> dict[str, Any]:
+        return {"count": store.again(Selection(**selection), states, now_ms())}
+
+    def drop(selection: dict[str, Any]) -> dict[str, Any]:
+        return {"count": store.drop(Selection(**selection))}
+
+    def decide(stream: str, decision: str) -> dict[str, Any]:
+        return {"found": store.decide(stream, Decision(decision))}
+
+    def pause_sink(sink: str, reason: str) -> dict[str, Any]:
+        store.pause(sink, reason, now_ms())
+        return {"found": True}
+
+    def pause_stream(stream: str, *, paused: bool) -> dict[str, Any]:
+        return {"found": store.pause_stream(stream, paused=paused)}
+
+    every = (again, drop, decide, pause_sink, pause_stream)
+    return {operation.__name__: operation for operation in every}
+
+
+def plain(selection: Selection) -> dict[str, Any]:
+    """A selection as it goes over the socket."""
+    return asdict(selection)

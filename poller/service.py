@@ -1,0 +1,186 @@
+"""A source, a store and sinks put together as the configuration asks: what a daemon and a single round share."""
+
+import random
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from poller.config import Config
+from poller.deliver import Drain
+from poller.model import Plan, Stream
+from poller.poll import poll
+from poller.pressure import Limits, Load, pressure
+from poller.running import Tools
+from poller.schedule import after_poll
+from poller.sinks import Sink
+from poller.sources import Source, SourceError
+from poller.sources.spaceinvoices import SpaceInvoices
+from poller.stores import Keep, Standing, StoreError
+from poller.stores.sqlite import SqliteStore
+
+log = structlog.get_logger()
+
+DRAIN_S = 7.0
+"""How long a stop waits for sends under way: it is over within 8 s, and Docker kills after 10 s."""
+
+POLL_THREADS = 8
+TIDY_PAUSE_S = 0.05
+
+PRESSURE_EVERY_S = 5.0
+"""How old the answer may be to whether polls have to pause."""
+
+
+def wall_ms() -> int:
+    """Now, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Service:
+    """A source, a store and sinks at work together; ``stop`` ends every wait of theirs."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        source: Source,
+        store: SqliteStore,
+        sinks: dict[str, Sink],
+        stop: threading.Event,
+        limits: Limits = Limits(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self.plan = plan
+        self.source = source
+        self.store = store
+        self.stop = stop
+        self.limits = limits
+        self._full: dict[str, str] = {}
+        self._measured_at = float("-inf")
+        self.senders = [
+            ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
+        ]
+        self.drains = [
+            Drain(name, sink, store, sender, wall_ms, random.random)
+            for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
+        ]
+        self.tools = Tools(source, store, plan, wall_ms, self.wake)
+
+    def wake(self) -> None:
+        """Let every sink look for what is due."""
+        for queue in self.drains:
+            queue.wake.set()
+
+    def streams(self, orgs: Iterable[str]) -> list[Stream]:
+        """All streams of these organizations that have polls of their own."""
+        return [Stream(org, name) for org in orgs for name, watch in self.plan.watches.items() if watch.announces]
+
+    def poll(self, stream: Stream, *, full: bool = False) -> Standing:
+        """Poll once, keep how it went, and log trouble once; the stream's new standing.
+
+        A paused stream, and any stream under pressure, is left for later, and nothing of it is kept.
+        """
+        began_ms = wall_ms()
+        standing = self.store.standing(stream)
+        if standing.paused or self.under_pressure():
+            wait_s = self.plan.watches[stream.resource].every_s if standing.paused else PRESSURE_EVERY_S
+            return replace(standing, next_poll_ms=began_ms + int(wait_s * 1000), error=self.pressed)
+        error: SourceError | StoreError | None = None
+        try:
+            poll(self.tools, stream, full=full)
+        except (SourceError, StoreError) as trouble:
+            error = trouble
+        except Exception as bug:
+            log.exception("stream.broken", stream=stream.name)
+            error = SourceError(f"a defect in poller: {type(bug).__name__}")
+        standing = self._keep(stream, error, began_ms)
+        parent = self.plan.watches[stream.resource].resource.parent
+        if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
+            self._keep(Stream(stream.org, parent), None, began_ms)
+        if error and not self.stop.is_set():
+            event = "stream.suspended" if standing.suspended else "stream.failed"
+            log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)
+        return standing
+
+    def _keep(self, stream: Stream, error: SourceError | StoreError | None, began_ms: int) -> Standing:
+        """Keep how a poll went, and when the next one is due."""
+        before, watch = self.store.standing(stream), self.plan.watches[stream.resource]
+        standing = after_poll(before, watch, error, began_ms=began_ms, now_ms=wall_ms(), chance=random.random())
+        self.store.schedule(standing)
+        return standing
+
+    @property
+    def pressed(self) -> str:
+        """Why polls pause, in words; empty while they do not."""
+        return "; ".join(self._full.values())
+
+    def under_pressure(self) -> bool:
+        """Whether polls have to pause, since the outbox or the disk is full. Deliveries go on."""
+        if time.monotonic() - self._measured_at > PRESSURE_EVERY_S:
+            self._measured_at = time.monotonic()
+            before, self._full = self.pressed, pressure(self._load(), self.limits, self._full)
+            if self.pressed and not before:
+                log.warning("polls.paused", reason=self.pressed)
+            elif before and not self.pressed:
+                log.info("polls.resumed")
+        return bool(self._full)
+
+    def _load(self) -> Load:
+        """How much there is now; what is pending for sinks that are no longer configured does not count."""
+        load, names = self.store.load(), {queue.name for queue in self.drains}
+        return load._replace(pending={sink: count for sink, count in load.pending.items() if sink in names})
+
+    def tidy(self, keep: Keep) -> None:
+        """Forget what has served its time, a chunk after the other."""
+        while not self.stop.is_set() and self.store.tidy(keep, wall_ms()):
+            self.stop.wait(TIDY_PAUSE_S)
+
+    def suspend_unseen(self, orgs: Iterable[str]) -> None:
+        """Suspend the streams of organizations that the token does not see any more. Nothing is deleted."""
+        seen = set(orgs)
+        reason = "the organization is not among those that the token sees"
+        for standing in self.store.streams():
+            if standing.stream.org not in seen and not standing.suspended:
+                self.store.schedule(_suspended(standing, reason))
+                log.warning("stream.suspended", stream=standing.stream.name, reason=reason)
+
+    def close(self) -> None:
+        """Wait a little for sends under way, keep their answers, and leave the state clean."""
+        ends_at = time.monotonic() + DRAIN_S
+        for queue in self.drains:
+            queue.finish(max(0.0, ends_at - time.monotonic()))
+            queue.sink.close()
+        for sender in self.senders:
+            sender.shutdown(wait=False, cancel_futures=True)
+        self.store.close()
+
+
+def _suspended(standing: Standing, reason: str) -> Standing:
+    return replace(standing, suspended=True, error=reason)
+
+
+def source(config: Config, stop: threading.Event | None = None) -> SpaceInvoices:
+    """The API as the configuration names it; raises ``SettingError`` where the token cannot be read."""
+    table = config.source
+    return SpaceInvoices(
+        table.token.reveal(),
+        base_url=table.base_url,
+        rate=table.rate,
+        organizations=table.organizations,
+        stop=stop,
+    )
+
+
+def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = None, deliver: bool = True) -> Service:
+    """Put together what the configuration asks for.
+
+    ``state`` is another database than its own; without ``deliver`` there are no sinks. Raises
+    ``SettingError`` and ``OpeningError``.
+    """
+    stop = threading.Event()
+    api = source(config, stop)
+    sinks = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
+    store = SqliteStore(state or config.state.path, api.name, accept_loss=accept_loss)
+    return Service(config.plan(), api, store, sinks, stop, config.state.limits())
