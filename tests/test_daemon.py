@@ -132,7 +132,7 @@ settle = SqliteStore.settle
 
 def slowly(self, *arguments):
     time.sleep(0.3)
-    settle(self, *arguments)
+    return settle(self, *arguments)
 
 SqliteStore.settle = slowly
 """
@@ -303,13 +303,14 @@ def test_the_state_may_lie_in_a_long_folder(tmp_path, api):
 
 def test_the_log_is_json_and_keeps_the_secrets(tmp_path, api, account, org):
     """On stderr, a line an event; no token, no secret, no path or query of a URL, whatever goes wrong."""
-    with Receiver(answer(500, [("X", "canary")], b"canary"), reset(), answer(400, body=b"canary")) as receiver:
+    trouble = [answer(500, [("X", "canary")], b"canary")] * 8
+    with Receiver(*trouble, reset(), answer(400, body=b"canary")) as receiver:
         url = receiver.url.replace("/hook", "/canary-path?key=canary-query")
         site = Site(tmp_path, api.url, CLIENTS + webhook("hook", url) + STDOUT, patch=NO_BACKOFF + HASTE)
         with site.start("--log-level", "debug", "run") as poller:
             poller.until(lambda: site.baselined(1))
-            account.create(org, "clients", {"name": "canary"})
-            poller.until(lambda: len(receiver.records) > 3)
+            account.bulk_create(org, "clients", [{"name": "canary"}] * 8)
+            poller.until(lambda: poller.log("sink.recovered"))
             api.faults.next(truncated, path="clients")
             poller.until(lambda: poller.log("stream.failed"))
             api.faults.next(server_error, times=4, path="clients")
@@ -324,4 +325,4 @@ def test_the_log_is_json_and_keeps_the_secrets(tmp_path, api, account, org):
     for text in (done.err, status):
         assert "canary" not in text
         assert SECRET.removeprefix("whsec_") not in text
-    assert [json.loads(line)["data"]["object"]["name"] for line in done.out.splitlines()] == ["canary"]
+    assert [json.loads(line)["data"]["object"]["name"] for line in done.out.splitlines()] == ["canary"] * 8

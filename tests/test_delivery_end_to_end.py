@@ -56,7 +56,7 @@ TROUBLE = {
     "says 500": answer(500),
     "says 500 and cuts": cut(500),
     "says 404": answer(404),
-    "says 410": answer(410),
+    "says 403": answer(403),
     "says 429": answer(429, [("Retry-After", "0")]),
     "says 503": answer(503, [("Retry-After", "0")]),
     "speaks no HTTP": noise(),
@@ -91,9 +91,9 @@ def test_a_redirect_is_not_followed(site, account, org):
             poller.until(lambda: made.baselined(1))
             account.create(org, "clients")
             poller.until(lambda: delivered(made) == 1)
-            waits = poller.log("sink.waits")
+            failed = poller.log("delivery.failed")
     assert other.records == []
-    assert "redirected to 127.0.0.1, which is not followed" in waits[0]["reason"]
+    assert "redirected to 127.0.0.1, which is not followed" in failed[0]["reason"]
     assert "canary" not in poller.err
 
 
@@ -116,7 +116,7 @@ def test_nobody_there_at_first(site, account, org):
         poller.until(lambda: len(poller.events()) == 1)
         account.update(org, "clients", client, {"name": "Second"})
         poller.until(lambda: len(poller.events()) == 2)
-        poller.until(lambda: "connection refused" in poller.log("sink.waits")[0]["reason"])
+        poller.until(lambda: "connection refused" in poller.log("delivery.failed")[0]["reason"])
         later = Returning()
         later.port = gone.port
         with later:
@@ -131,7 +131,8 @@ def test_retry_after_is_kept(site, account, org):
         with made.start() as poller:
             poller.until(lambda: made.baselined(1))
             account.create(org, "clients")
-            poller.until(lambda: receiver.records and made.query("SELECT wait_until_ms FROM sink WHERE name = 'hook'"))
+            waits = "SELECT breaker ->> 'wait_until_ms' > 0 FROM sink WHERE name = 'hook'"
+            poller.until(lambda: receiver.records and made.query(waits) == [(1,)])
             account.create(org, "clients")
             poller.until(lambda: len(poller.events()) == 2)
             poller.kill()
@@ -192,7 +193,7 @@ def test_a_refused_event_holds_up_its_own_record_only(site, account, org):
         with made.start() as poller:
             poller.until(lambda: made.baselined(1))
             refused = account.create(org, "clients", {"name": "Refused"})
-            poller.until(lambda: poller.log("delivery.refused"))
+            poller.until(lambda: poller.log("delivery.failed"))
             account.update(org, "clients", refused, {"name": "Waits"})
             account.create(org, "clients", {"name": "Free"})
             poller.until(lambda: delivered(made) == 1)
@@ -220,7 +221,7 @@ def test_a_file_that_cannot_be_written_gets_all_later(site, account, org):
             made.lines.mkdir()
             account.create(org, "clients")
             poller.until(lambda: delivered(made) == 1)
-            poller.until(lambda: poller.log("sink.waits"))
+            poller.until(lambda: poller.log("delivery.failed"))
             made.lines.rmdir()
             poller.until(lambda: lines(made.lines))
     assert [event["id"] for event in lines(made.lines)] == [record.id for record in receiver.records]

@@ -96,6 +96,7 @@ class SpaceInvoices:
         self._bucket = Bucket(rate, self._stop)
         self._chance = chance
         self._thread = threading.local()
+        self._clients: list[Client] = []  # for a thread that ends must not drop its connections in the middle of a stop
 
     def organizations(self) -> list[Organization]:
         """Those configured, or all that the token can see."""
@@ -207,6 +208,7 @@ class SpaceInvoices:
     def _client(self) -> Client:
         if not hasattr(self._thread, "client"):
             self._thread.client = Client(self._stop)
+            self._clients.append(self._thread.client)
         client: Client = self._thread.client
         return client
 

@@ -43,7 +43,7 @@ _DUE_OF_FEW = f"""
   SELECT {_DELIVERY} FROM json_each(?4) l CROSS JOIN delivery d ON d.lane = l.value JOIN event e USING (sequence)
   WHERE d.sink = ?1 AND d.state = 'pending' AND d.due_ms <= ?2 AND d.turn <= coalesce(
     (SELECT p.turn FROM delivery p WHERE p.sink = ?1 AND p.lane = l.value AND p.state = 'pending'
-       AND p.attempts < {retry.BLOCKING_ATTEMPTS} ORDER BY p.turn LIMIT 1), d.turn)
+       AND p.attempts < {retry.BLOCKING_ATTEMPTS} ORDER BY p.turn LIMIT 1), 9223372036854775807)
 """
 """The same, by lane, up to the first in each that the others wait for."""
 

@@ -168,6 +168,17 @@ def test_few_lanes_and_many_are_looked_through_alike(rows, now_ms, limit):
     database.close()
 
 
+@pytest.mark.parametrize("order", [Order.STREAM, Order.SINK])
+def test_a_long_queue_of_one_lane_is_not_looked_through(store, make_feed, make_record, now_ms, order):
+    """The next one is found in a few steps, however many wait behind it: else a backlog would never be worked off."""
+    make_feed(store, Stream("o", "clients"), ("a",), order).show(*(make_record(f"{n}") for n in range(3000)))
+    looked = []
+    store._connection.set_progress_handler(lambda: looked.append(1) and 0, 100)
+    assert len(due(store, LATER)) == 1
+    store._connection.set_progress_handler(None, 0)
+    assert len(looked) < 50
+
+
 def test_the_next_one_due_is_the_first_of_a_lane(store, queue, settle, now_ms):
     """Those behind it cannot be sent, however long they are due: else a drain would never rest."""
     assert store.next_due_ms("a", now_ms - 1) == now_ms
