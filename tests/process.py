@@ -24,7 +24,7 @@ SECRET = "whsec_Y2FuYXJ5LXNlY3JldC1vZi10d2VudHktZm91cg=="
 _MAIN = "\nfrom poller.cli import main\nmain(prog_name='poller')\n"
 
 
-def eventually(condition: Callable[[], Any], timeout_s: float = 15.0, every_s: float = 0.01) -> Any:
+def eventually(condition: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.01) -> Any:
     """Wait until ``condition`` gives something true, and give that; fail after ``timeout_s``."""
     ends_at = time.monotonic() + timeout_s
     while not (found := condition()):

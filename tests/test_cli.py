@@ -363,7 +363,7 @@ def test_once_ends_at_an_interrupt(site, api):
     with site.start("once") as poller:
         poller.until(lambda: any("clients" in seen.path for seen in api.requests))
         time.sleep(0.1)
-        assert poller.stop(signal.SIGINT, 4).code != 0
+        assert poller.stop(signal.SIGINT, 10).code != 0
     assert "Traceback" not in poller.err
 
 

@@ -123,7 +123,7 @@ def test_the_command_verifies_what_the_webhook_sink_sends(tmp_path, monkeypatch)
             sink.close()
         eventually(lambda: "REFUSED" in listener.out)
         assert listener.out.splitlines()[0] == ONE.body.decode()
-        done = listener.stop(signal.SIGINT, 3)
+        done = listener.stop(signal.SIGINT, 10)
     assert (done.code, len(done.err.splitlines())) == (0, 1)
     assert "signatures are verified" in done.err
 
