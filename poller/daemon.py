@@ -60,9 +60,9 @@ class Daemon:
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": JobPool(POLL_THREADS)},
-            # A poll plans the next one while it still counts as an instance itself: at 1, one that is due at once
-            # would be skipped, and the stream forgotten. Two polls of a stream are kept apart by ``Tools.turns``.
-            job_defaults={"coalesce": True, "max_instances": POLL_THREADS, "misfire_grace_time": None},
+            # A poll plans the next one while it still counts as an instance itself: at the limit, one that is due at
+            # once would be skipped, and the stream forgotten. Two polls of a stream are kept apart by ``Tools.turns``.
+            job_defaults={"coalesce": True, "max_instances": 1_000_000, "misfire_grace_time": None},
         )
 
     def run(self) -> None:

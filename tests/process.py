@@ -5,6 +5,7 @@ The account that it polls is a simulator in the test's own process, so that a te
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -51,7 +52,14 @@ class Poller:
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder, env=dict(env)
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=folder,
+                env=dict(env),
+                # A shell's background job is born deaf to it.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it is all it does
             )
         self.pid = self._process.pid
 
