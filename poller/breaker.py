@@ -8,7 +8,7 @@ the number of sends at once then grows again, minute by minute.
 from dataclasses import dataclass, replace
 
 from poller import retry
-from poller.model import Delivered, Delivery, Gone, Later, Outcome, Refused
+from poller.model import Advanced, Delivered, Delivery, Gone, Later, Outcome, Refused
 
 FAILURES = 5
 """So many in a row, of different events, open it; so does trouble in half of the last ``RECENT`` answers.
@@ -85,8 +85,9 @@ def after(
         return replace(breaker, paused=outcome.reason, error=outcome.reason)
     if isinstance(outcome, Refused):
         breaker = replace(breaker, strange=breaker.strange + (delivery.attempts == 0) if outcome.strange else 0)
-    if isinstance(outcome, Delivered) or not blames_endpoint(breaker, outcome):
-        return _answered(breaker, now_ms, well=isinstance(outcome, Delivered))
+    well = isinstance(outcome, (Delivered, Advanced))
+    if well or not blames_endpoint(breaker, outcome):
+        return _answered(breaker, now_ms, well=well)
     asked_s = outcome.after_s if isinstance(outcome, Later) else None
     if breaker.is_open:
         return _probed_in_vain(breaker, delivery, outcome.reason, asked_s, now_ms, chance)

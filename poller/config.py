@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
-from poller.model import Kind, Plan, Resource, Route, Target, Watch
+from poller import routing
+from poller.actions import System
+from poller.model import Plan, Resource, Target, Watch
 from poller.pressure import Limits
 from poller.problems import nearest, problems
 from poller.settings import Duration, FilePath, HttpsUrl, Interval, Secret, SettingError, Size, Strict, Strings, secrets
@@ -20,13 +22,6 @@ TOKEN_VARIABLE = "SPACE_INVOICES_TOKEN"  # noqa: S105 - a name, not a secret
 """The environment variable whose token alone is enough to run."""
 
 _PLACES = (Path("config.toml"), Path("/etc/poller/config.toml"))
-_TRIGGERS = {f"{row.singular}.{kind}": row.name for row in RESOURCES.values() for kind in Kind}
-_PATTERNS = [
-    "*",
-    *_TRIGGERS,
-    *(f"{row.singular}.*" for row in RESOURCES.values()),
-    *(f"*.{kind}" for kind in Kind),
-]
 
 
 class ConfigError(Exception):
@@ -66,19 +61,6 @@ def _sink_name(name: str) -> str:
     return name
 
 
-def _pattern(pattern: str) -> str:
-    if not any(fnmatchcase(trigger, pattern) for trigger in _TRIGGERS):
-        raise ValueError(f'"{pattern}" matches no trigger' + nearest(pattern, _PATTERNS))
-    return pattern
-
-
-def _target(name: str, info: ValidationInfo) -> str:
-    sinks: list[str] = info.context or []
-    if name not in sinks:
-        raise ValueError(f'there is no sink "{name}"' + nearest(name, sinks))
-    return name
-
-
 class SourceTable(Strict):
     """``[source]``: where records come from and how often it is asked; spans in seconds.
 
@@ -110,13 +92,6 @@ class ResourceTable(Strict):
     every: Interval | None = None
     sweep_every: Interval | None = None
     ignore: Strings = ()
-
-
-class RouteTable(Strict):
-    """One ``[[route]]``: the triggers it is ``on``, as patterns, and the names of the sinks they go ``to``."""
-
-    on: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(strict=False, min_length=1)]
-    to: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], Field(strict=False, min_length=1)]
 
 
 class StateTable(Strict):
@@ -154,7 +129,7 @@ class Config(Strict):
         Annotated[str, AfterValidator(_resource_name)], Annotated[ResourceTable | None, BeforeValidator(_resource)]
     ] = Field(default_factory=dict)
     sinks: dict[Annotated[str, AfterValidator(_sink_name)], SinkConfig]
-    route: Annotated[tuple[RouteTable, ...], Field(strict=False)] = ()
+    route: Annotated[tuple[routing.RouteTable, ...], Field(strict=False)] = ()
     state: StateTable = StateTable()
 
     def plan(self) -> Plan:
@@ -167,12 +142,9 @@ class Config(Strict):
         }
         rows = [*(self._watch(RESOURCES[parent], child) for parent, child in needed.items()), *asked.values()]
         rows.sort(key=lambda watch: watch.resource.parent is not None)
-        routes = tuple(Route(route.on, route.to) for route in self.route)
-        return Plan(
-            {watch.resource.name: watch for watch in rows},
-            routes,
-            tuple(Target(name, table.order) for name, table in self.sinks.items()),
-        )
+        sinks = tuple(Target(name, table.order) for name, table in self.sinks.items())
+        ways = self._ways
+        return Plan({watch.resource.name: watch for watch in rows}, ways.routes, sinks, self._origin(ways))
 
     def check_secrets(self, origin: str = "") -> None:
         """Read every secret once; raises ``ConfigError`` naming each that failed. ``origin`` is the file."""
@@ -289,7 +261,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "resources: all are switched off, so nothing would be followed"
     for place, route in enumerate(config.route):
         for pattern in route.on:
-            wanted = {row for trigger, row in _TRIGGERS.items() if fnmatchcase(trigger, pattern)}
+            wanted = {row for trigger, row in routing.TRIGGERS.items() if fnmatchcase(trigger, pattern)}
             if announced and not wanted & announced:
                 rows = ", ".join(sorted(wanted))
                 yield f'route.{place}.on: "{pattern}" never happens: [resources] does not follow {rows}'

@@ -160,7 +160,7 @@ class Daemon:
 
     def _commands(self) -> dict[str, Command]:
         """What the socket takes: the operations, after each of which everything looks for what it has to do."""
-        every = operations(self._service.store, wall_ms)
+        every = operations(self._service.store, wall_ms, self._service.plan)
         return {"ping": self._ping} | {name: self._then_look(operation) for name, operation in every.items()}
 
     def _ping(self) -> dict[str, Any]:

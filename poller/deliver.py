@@ -15,7 +15,7 @@ import structlog
 
 from poller import breaker, retry
 from poller.breaker import Breaker
-from poller.model import Delivered, Delivery, Gone, Outcome, Refused
+from poller.model import Advanced, Delivered, Delivery, Gone, Later, Outcome, Refused
 from poller.sinks import Sink
 from poller.stores import Settlement, Store, StoreError, Verdict
 
@@ -85,6 +85,8 @@ class Drain:
             self._fly([self._ahead.popleft() for _ in range(min(self.sink.batch_size, len(self._ahead)))])
 
     def _fly(self, batch: list[Delivery]) -> None:
+        if self.sink.careful:
+            self.store.begin(batch)
         future = self.executor.submit(self._call, batch)
         self._flying[future] = batch
         future.add_done_callback(lambda _: self.wake.set())
@@ -158,19 +160,24 @@ def settle(answered: Sequence[Answered], before: Breaker, now_ms: int, chance: f
 
 
 def _settlement(delivery: Delivery, outcome: Outcome, state: Breaker, now_ms: int, chance: float) -> Settlement:
-    sequence, attempts, troubles = delivery.sequence, delivery.attempts, delivery.troubles
+    attempts, troubles = delivery.attempts, delivery.troubles
+    as_is = Settlement(delivery.sequence, "pending", attempts, troubles, now_ms, route=delivery.route)
     if isinstance(outcome, Delivered):
-        return Settlement(sequence, "delivered", attempts + 1, troubles, now_ms)
+        return as_is._replace(state="delivered", attempts=attempts + 1)
+    if isinstance(outcome, Advanced):
+        return as_is._replace(attempts=0, troubles=0, steps=outcome.steps)
+    as_is = as_is._replace(error=outcome.reason)
     if isinstance(outcome, Gone):
-        return Settlement(sequence, "pending", attempts, troubles, now_ms, outcome.reason)
+        return as_is
     if breaker.blames_endpoint(state, outcome):
+        unknown = isinstance(outcome, Later) and outcome.unknown
         due_ms = _due_ms(state, troubles + 1, now_ms, chance)
-        return Settlement(sequence, "pending", attempts, troubles + 1, due_ms, outcome.reason)
+        return as_is._replace(troubles=troubles + 1, due_ms=due_ms, begun=unknown)
     final = isinstance(outcome, Refused) and outcome.final
     wait_s = None if final else retry.event_wait_s(attempts + 1, chance)
     if wait_s is None:
-        return Settlement(sequence, "parked", attempts + 1, troubles, now_ms, outcome.reason)
-    return Settlement(sequence, "pending", attempts + 1, troubles, now_ms + int(wait_s * 1000), outcome.reason)
+        return as_is._replace(state="parked", attempts=attempts + 1)
+    return as_is._replace(attempts=attempts + 1, due_ms=now_ms + int(wait_s * 1000))
 
 
 def _due_ms(state: Breaker, troubles: int, now_ms: int, chance: float) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 def parse_time(text: object) -> int | None:
@@ -174,10 +174,13 @@ class Event(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """One event on its way to one sink.
+    """One event on its way through one route to one sink.
 
     ``lane`` is what order is kept within: deliveries of one sink and lane go one after the other.
     ``attempts`` counts the sends that this event's own trouble ended, ``troubles`` those that the receiver's did.
+    ``shape`` names the stored definition of what is sent, empty for the event as it is; only then ``route`` may be
+    empty too. ``begun``: an earlier send was begun, and how it ended is not known. ``steps`` are the results of
+    the steps that are done, as JSON.
     """
 
     sink: str
@@ -188,6 +191,11 @@ class Delivery(NamedTuple):
     attempts: int
     troubles: int
     body: bytes
+    route: str = ""
+    shape: str = ""
+    begun: bool = False
+    steps: bytes = b""
+    content_type: str = "application/cloudevents+json; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +204,23 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Advanced:
+    """A step is done, and there are more: ``steps`` are the results so far, as JSON."""
+
+    steps: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Later:
     """The receiver can take nothing now: its sink waits, and no event is to blame.
 
-    ``after_s`` is how long the receiver asked to wait, where it did.
+    ``after_s`` is how long the receiver asked to wait, where it did. ``unknown`` says that it may have been done
+    all the same.
     """
 
     reason: str
     after_s: float | None = None
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +243,7 @@ class Gone:
     reason: str
 
 
-Outcome = Delivered | Later | Refused | Gone
+Outcome = Delivered | Advanced | Later | Refused | Gone
 
 
 class Order(StrEnum):
@@ -238,19 +255,78 @@ class Order(StrEnum):
     NONE = "none"
 
 
+class Gate(NamedTuple):
+    """What a route lets through: one event every ``pace_s``, and at most ``flood`` in ``per_s``; 0 is no limit.
+
+    What is above the pace waits; what is above the flood is held, with all that comes after it, until an operator
+    decides.
+    """
+
+    pace_s: float = 0.0
+    flood: int = 0
+    per_s: float = 0.0
+
+
 class Target(NamedTuple):
-    """A sink that wants an event, and the order that it keeps."""
+    """A sink that wants an event, the order that it keeps, and how the event gets there; see ``Delivery``.
+
+    ``error`` is why it could not be decided where the event goes; ``sink`` is empty then.
+    """
 
     sink: str
     order: Order = Order.RECORD
+    route: str = ""
+    shape: str = ""
+    delay_s: float = 0.0
+    gate: Gate | None = None
+    error: str = ""
+
+
+Scope = Mapping[str, object]
+"""What conditions and templates speak of, by the names of their variables."""
+
+
+class Condition(Protocol):
+    """Something that holds of an event, or not."""
+
+    def holds(self, scope: Scope) -> bool:
+        """Whether it does; raises ``EvaluationError`` where that cannot be told."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way through a route, taken where ``when`` holds: to the sinks ``to``, in this ``shape``.
+
+    ``alone``: what is sent is a message of the route's own, and not the event. ``destructive``: it does what cannot
+    be undone, and is never done at the first sight of a stream.
+    """
+
+    to: tuple[str, ...]
+    when: Condition | None = None
+    shape: str = ""
+    alone: bool = False
+    destructive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Which triggers go where: ``on`` are patterns such as ``client.*``, ``to`` are names of sinks."""
+    """Which triggers go where: ``on`` are patterns such as ``client.*``; of ``cases`` the first that holds is taken.
+
+    Of events for which ``when`` does not hold, none is.
+
+    ``first`` says whether it takes what is there at the first sight of a stream; None is as the source says.
+    ``own``: events of records that the poller itself made are taken too.
+    """
 
     on: tuple[str, ...]
-    to: tuple[str, ...]
+    cases: tuple[Case, ...]
+    name: str = ""
+    delay_s: float = 0.0
+    gate: Gate | None = None
+    first: bool | None = None
+    own: bool = False
+    when: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +350,12 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The configuration as the loops need it: what is followed, and where events go."""
+    """The configuration as the loops need it: what is followed, and where events go.
+
+    ``origin`` is what marks the records that the poller itself makes; empty if it makes none.
+    """
 
     watches: Mapping[str, Watch]
     routes: tuple[Route, ...] = ()
     sinks: tuple[Target, ...] = (Target("stdout"),)
+    origin: str = ""

@@ -2,26 +2,35 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
+from poller import route
+from poller.model import Plan
 from poller.stores import Decision
-from poller.stores.outbox import Selection
+from poller.stores.selection import Selection
 from poller.stores.sqlite import SqliteStore
 
 Operation = Callable[..., dict[str, Any]]
 
 
-def operations(store: SqliteStore, now_ms: Callable[[], int]) -> Mapping[str, Operation]:
-    """The operations by name; each takes and gives plain values, so that it can go over a socket."""
+def operations(store: SqliteStore, now_ms: Callable[[], int], plan: Plan) -> Mapping[str, Operation]:
+    """The operations by name; each takes and gives plain values, so that it can go over a socket.
+
+    What is parked goes through the routes of ``plan`` once more.
+    """
 
     def again(states: list[str], selection: dict[str, Any]) -> dict[str, Any]:
-        return {"count": store.again(Selection(**selection), states, now_ms())}
+        return {"count": store.again(Selection(**selection), states, now_ms(), partial(route.anew, plan))}
 
     def drop(selection: dict[str, Any]) -> dict[str, Any]:
         return {"count": store.drop(Selection(**selection))}
 
     def decide(stream: str, decision: str) -> dict[str, Any]:
         return {"found": store.decide(stream, Decision(decision))}
+
+    def release(name: str, decision: str) -> dict[str, Any]:
+        return {"count": store.release(name, Decision(decision), now_ms())}
 
     def pause_sink(sink: str, reason: str) -> dict[str, Any]:
         store.pause(sink, reason, now_ms())
@@ -30,7 +39,7 @@ def operations(store: SqliteStore, now_ms: Callable[[], int]) -> Mapping[str, Op
     def pause_stream(stream: str, *, paused: bool) -> dict[str, Any]:
         return {"found": store.pause_stream(stream, paused=paused)}
 
-    every = (again, drop, decide, pause_sink, pause_stream)
+    every = (again, drop, decide, release, pause_sink, pause_stream)
     return {operation.__name__: operation for operation in every}
 
 

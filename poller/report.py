@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from poller.model import Plan, format_time
 from poller.stores import Standing, reading
-from poller.stores.outbox import Selection
+from poller.stores.selection import Selection
 
 
 class Running(NamedTuple):
@@ -26,6 +26,7 @@ def status(view: reading.View, plan: Plan, running: Running | None) -> dict[str,
         "polls_paused": running.pressed if running else "",
         "streams": [_stream(standing, followed) for standing in view.streams()],
         "sinks": sinks(view),
+        "held": view.held(),
         "parked": view.parked(Selection()),
         "quarantined": view.quarantined(),
     }
@@ -96,6 +97,12 @@ def status_text(found: dict[str, Any]) -> str:
     if found["polls_paused"]:
         parts.append(f"POLLS PAUSE: {found['polls_paused']}. Deliveries go on; polls go on at 80 % of it.")
     parts += _held(found["streams"])
+    parts += [
+        f"HELD: {row['held']} deliveries of route {row['route']}, more than it lets through at a time.\n"
+        f"  Send them?     poller approve {row['route']}\n"
+        f"  Forget them?   poller reject {row['route']}"
+        for row in found["held"]
+    ]
     parts.append(_table(found["streams"], ("stream", "state", "records", "polled", "next_poll", "watermark", "error")))
     parts.append(sinks_text(found["sinks"]))
     if found["parked"]:
@@ -109,12 +116,12 @@ def status_text(found: dict[str, Any]) -> str:
 
 def parked_text(rows: Sequence[dict[str, Any]]) -> str:
     """Parked deliveries for people."""
-    return _table(rows, ("sink", "id", "trigger", "attempts", "error"))
+    return _table(rows, ("sink", "route", "id", "trigger", "attempts", "error"))
 
 
 def deliveries_text(rows: Sequence[dict[str, Any]]) -> str:
     """How the deliveries of an event stand, for people."""
-    return _table(rows, ("sink", "state", "attempts", "error"))
+    return _table(rows, ("sink", "route", "state", "attempts", "error"))
 
 
 def _held(streams: Iterable[dict[str, Any]]) -> list[str]:

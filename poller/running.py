@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Lock
 
 import structlog
 
 from poller import diff, envelope, route
 from poller.diff import Finding, Rules
-from poller.model import Mark, Page, Plan, Quarantined, Record, State, Stream, Watch
+from poller.model import Change, Kind, Mark, Page, Plan, Quarantined, Record, Scope, State, Stream, Watch
 from poller.sources import Source
 from poller.stores import Outgoing, Progress, Step, Store
 
@@ -36,7 +37,8 @@ class Tools:
 class Poll:
     """One run over one stream. ``progress`` is always what was last committed.
 
-    ``tainted``: a record was quarantined, so that this poll concludes no deletions.
+    ``first``: this is the first sight of the stream, which not every route takes. ``tainted``: a record was
+    quarantined, so that this poll concludes no deletions.
     """
 
     def __init__(self, tools: Tools, stream: Stream) -> None:
@@ -48,6 +50,7 @@ class Poll:
         self.decision = standing.decision
         self.parents = self._parents()
         self.events = 0
+        self.first = False
         self.tainted = False
 
     def _parents(self) -> list[str]:
@@ -82,9 +85,9 @@ class Poll:
         decided: bool = False,
     ) -> None:
         """Commit one step: marks, progress, events and deliveries, whole or not at all."""
-        found = list(findings)
-        step = Step(_tally(progress, found), found, self._outgoing(found), quarantined, decided)
-        events = self.tools.store.commit(self.stream, step, self.tools.now_ms())
+        found, now_ms = list(findings), self.tools.now_ms()
+        step = Step(_tally(progress, found), found, self._outgoing(found, now_ms), quarantined, decided)
+        events = self.tools.store.commit(self.stream, step, now_ms)
         self.progress = step.progress
         self.events += events
         self.tainted |= bool(quarantined)
@@ -93,15 +96,36 @@ class Poll:
         for record in quarantined:
             log.warning("record.quarantined", stream=self.stream.name, record=record.key, reason=record.reason)
 
-    def _outgoing(self, findings: Iterable[Finding]) -> list[Outgoing]:
+    def _outgoing(self, findings: Iterable[Finding], now_ms: int) -> list[Outgoing]:
         if not self.watch.announces:
             return []
-        changes = [finding.change for finding in findings if finding.change]
-        triggers = [envelope.trigger(self.watch.resource, change.kind) for change in changes]
         return [
-            Outgoing(change, trigger, route.targets(self.tools.plan, trigger))
-            for change, trigger in zip(changes, triggers, strict=True)
+            outgoing
+            for finding in findings
+            if finding.change
+            and (outgoing := self._out(finding.change, now_ms, first=self.first and finding.was is None)) is not None
         ]
+
+    def _out(self, change: Change, now_ms: int, *, first: bool) -> Outgoing | None:
+        """Where a change goes; None for what is there at the first sight, and no route takes."""
+        plan, trigger = self.tools.plan, envelope.trigger(self.watch.resource, change.kind)
+        if not plan.routes:
+            return Outgoing(change, trigger, plan.sinks)
+        emit, scope = self.watch.emit_first, partial(self._scope, trigger, change, now_ms)
+        targets = route.targets(plan, trigger, scope, first=first, emit=emit)
+        return Outgoing(change, trigger, targets) if targets or emit or not first else None
+
+    @property
+    def emits_first(self) -> bool:
+        """Whether anybody takes what is there at the first sight."""
+        created = envelope.trigger(self.watch.resource, Kind.CREATED)
+        return self.watch.emit_first or any(
+            each.first and route.matches(each, created) for each in self.tools.plan.routes
+        )
+
+    def _scope(self, trigger: str, change: Change, now_ms: int) -> Scope:
+        event_id = envelope.event_id(self.tools.source.name, self.stream, change)
+        return route.scope(self.stream, trigger, change, event_id, now_ms)
 
 
 def _tally(progress: Progress, findings: Iterable[Finding]) -> Progress:

@@ -30,10 +30,12 @@ CHUNK_MARKS = 1000
 def sweep(poll: Poll, kind: Pass) -> None:
     """List everything, or the rest of it if a sweep is under way, then conclude."""
     under_way = poll.progress.sweep or Sweeping(kind, poll.tools.now_ms())
+    poll.first = under_way.kind == Pass.BASELINE
     for parent in poll.parents:
         if parent >= under_way.parent:
             after = under_way.after if parent == under_way.parent else ""
             under_way = _sweep_listing(poll, replace(under_way, parent=parent, after=after))
+    poll.first = False
     _conclude(poll, under_way)
 
 
@@ -63,7 +65,7 @@ def _take(poll: Poll, page: Page, at: Sweeping, *, keep: bool) -> Sweeping:
         findings, quarantined = _hydrated(poll, page, marks, at.parent)
         findings += diff.returned(page.records, marks)
     else:
-        silent = at.kind == Pass.BASELINE and not poll.watch.emit_first
+        silent = poll.first and not poll.emits_first
         findings, quarantined = poll.look(page.records, marks, poll.rules(silent=silent), at.parent)
     quarantined = [*page.quarantined, *quarantined]
     if not (at.tainted or quarantined):

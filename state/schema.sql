@@ -1,10 +1,10 @@
--- The tables of poller.db, for people to read: schema version 1.
+-- The tables of poller.db, for people to read: schema version 2.
 --
 -- Generated from the migrations in poller/stores/schema.py, and held to them by tests/stores/test_schema.py.
 -- To write it anew: rm state/schema.sql && make test ARGS=tests/stores/test_schema.py
 
 PRAGMA application_id = 1886350450;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE body (
   id INTEGER PRIMARY KEY,
@@ -12,21 +12,26 @@ CREATE TABLE body (
   bytes BLOB NOT NULL
 );
 
-CREATE TABLE delivery (
+CREATE TABLE "delivery" (
   sink TEXT NOT NULL,
   sequence INTEGER NOT NULL REFERENCES event (sequence),
+  route TEXT NOT NULL DEFAULT '',
+  shape TEXT NOT NULL DEFAULT '',
   turn INTEGER NOT NULL,
   lane INTEGER NOT NULL,
-  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'parked')),
+  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'parked', 'held')),
   attempts INTEGER NOT NULL DEFAULT 0,
   troubles INTEGER NOT NULL DEFAULT 0,
   due_ms INTEGER NOT NULL,
+  begun INTEGER NOT NULL DEFAULT 0,
   settled_ms INTEGER,
   error TEXT NOT NULL DEFAULT '',
-  PRIMARY KEY (sequence, sink)
+  PRIMARY KEY (sequence, sink, route)
 ) WITHOUT ROWID;
 
 CREATE INDEX delivery_due ON delivery (sink, due_ms, turn) WHERE state = 'pending';
+
+CREATE INDEX delivery_held ON delivery (route, sequence) WHERE state = 'held';
 
 CREATE INDEX delivery_lane ON delivery (sink, lane, turn, attempts) WHERE state = 'pending';
 
@@ -75,12 +80,35 @@ CREATE TABLE quarantine (
   PRIMARY KEY (stream, record)
 ) WITHOUT ROWID;
 
+CREATE TABLE route (
+  name TEXT PRIMARY KEY,
+  next_ms INTEGER NOT NULL DEFAULT 0,
+  window_ms INTEGER NOT NULL DEFAULT 0,
+  count INTEGER NOT NULL DEFAULT 0,
+  held INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE shape (
+  digest TEXT PRIMARY KEY,
+  definition TEXT NOT NULL,
+  destructive INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE sink (
   name TEXT PRIMARY KEY,
   breaker TEXT NOT NULL DEFAULT '{}',
   delivered INTEGER NOT NULL DEFAULT 0,
   delivered_ms INTEGER
 ) WITHOUT ROWID;
+
+CREATE TABLE step (
+  id INTEGER PRIMARY KEY,
+  sequence INTEGER NOT NULL,
+  sink TEXT NOT NULL,
+  route TEXT NOT NULL,
+  results BLOB NOT NULL,
+  UNIQUE (sequence, sink, route)
+);
 
 CREATE TABLE stream (
   id INTEGER PRIMARY KEY,

@@ -14,7 +14,7 @@ from poller.deliver import IDLE_S, drain
 from poller.model import Delivered, Gone, Later, Order, Refused
 from poller.retry import BLOCKING_ATTEMPTS, EVENT_WAITS_S
 from poller.stores import Keep
-from poller.stores.outbox import Selection
+from poller.stores.selection import Selection
 
 SLOW, NO, STRANGE = Later("no answer"), Refused("400"), Refused("401: wrong?", strange=True)
 

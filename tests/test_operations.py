@@ -13,7 +13,7 @@ from poller.breaker import Breaker
 from poller.model import Change, Kind, Stream, Target
 from poller.operations import operations, plain
 from poller.stores import Decision, Outgoing, Progress, Settlement, Step, Verdict
-from poller.stores.outbox import Selection
+from poller.stores.selection import Selection
 from poller.stores.sqlite import SqliteStore
 
 MEMORY = "/dev/shm"

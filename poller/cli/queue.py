@@ -12,7 +12,7 @@ from poller import report
 from poller.cli.shared import carry_out, configuration, fail, told
 from poller.operations import plain
 from poller.stores import Decision, reading
-from poller.stores.outbox import Selection
+from poller.stores.selection import Selection
 
 Options = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -35,6 +35,7 @@ class Moment(click.ParamType[int]):
 _SELECTION: tuple[Options, ...] = (
     click.option("--sink", help="Only deliveries of this sink."),
     click.option("--id", "event_id", help="Only this event."),
+    click.option("--route", help="Only what went through the route of this name."),
     click.option("--trigger", help="Only triggers of this pattern, such as client.*"),
     click.option("--record", help="Only events of the record of this id."),
     click.option("--since", "since_ms", type=Moment(), help="Only events recorded then or later."),
@@ -84,7 +85,7 @@ def dead_show(event_id: str) -> None:
 def dead_retry(**wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selection
     """Send parked deliveries again, behind what is pending.
 
-    They go out with the same id and the same bytes.
+    They go out with the same id and the same bytes; those of a route that was mended since, by what it says now.
     """
     _again(["parked"], Selection(**wanted))
 
@@ -120,6 +121,7 @@ def _again(states: list[str], selection: Selection) -> None:
 
 @click.command()
 @_selecting
+@click.option("--destructive", is_flag=True, help="Also do again what cannot be undone.")
 @click.option("--dry-run", "dry", is_flag=True, help="Only say how many there are.")
 @told
 def replay(*, dry: bool, **wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selection
@@ -161,39 +163,46 @@ def resume(name: str) -> None:
 
 
 def _pause(name: str, *, paused: bool) -> None:
-    if name in configuration().sinks:
+    config = configuration()
+    if name in config.sinks or name in config.queues():
         carry_out("pause_sink", sink=name, reason="paused by the operator" if paused else "")
     elif not carry_out("pause_stream", stream=name, paused=paused)["found"]:
         fail(f"there is no sink and no stream {name}; poller status names them", 1)
 
 
 @click.command()
-@click.argument("stream")
+@click.argument("name", metavar="STREAM|ROUTE")
 @told
-def approve(stream: str) -> None:
-    """Announce the held deletions of STREAM.
+def approve(name: str) -> None:
+    """Announce the held deletions of STREAM, or send what ROUTE holds.
 
-    STREAM is as poller status names it. Each record is asked for once more; those that the API still shows
-    are let go.
+    Both are as poller status names them. Each record that is to be announced as deleted is asked for once more;
+    those that the API still shows are let go.
     """
-    _decide(stream, Decision.APPROVE)
+    _decide(name, Decision.APPROVE)
 
 
 @click.command()
-@click.argument("stream")
+@click.argument("name", metavar="STREAM|ROUTE")
 @told
-def reject(stream: str) -> None:
-    """Never announce the held deletions of STREAM.
+def reject(name: str) -> None:
+    """Never announce the held deletions of STREAM, or forget what ROUTE holds.
 
     A record that shows up again is followed on.
     """
-    _decide(stream, Decision.REJECT)
+    _decide(name, Decision.REJECT)
 
 
-def _decide(stream: str, decision: Decision) -> None:
-    if not carry_out("decide", stream=stream, decision=decision)["found"]:
-        fail(f"no deletions are held in {stream}; poller status names the streams where they are", 1)
-    click.echo(f"{decision}: carried out by the next poll of {stream}")
+def _decide(name: str, decision: Decision) -> None:
+    if "/" not in name:
+        count = carry_out("release", name=name, decision=decision)["count"]
+        if not count:
+            fail(f"the route {name} holds nothing; poller status names those that do", 1)
+        click.echo(f"{count} deliveries {'will be sent' if decision == Decision.APPROVE else 'are forgotten'}")
+    elif carry_out("decide", stream=name, decision=decision)["found"]:
+        click.echo(f"{decision}: carried out by the next poll of {name}")
+    else:
+        fail(f"no deletions are held in {name}; poller status names the streams where they are", 1)
 
 
 COMMANDS = (retry, dead, replay, pause, resume, approve, reject)

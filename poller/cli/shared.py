@@ -71,11 +71,13 @@ def ask(path: Path, command: str, **request: object) -> dict[str, Any]:
 
 def carry_out(name: str, **request: object) -> dict[str, Any]:
     """Have the running poller carry out an operation, or, where none runs, do so under the lock."""
-    path = configuration().state.path
+    config = configuration()
+    path = config.state.path
     try:
         return ask(path, name, **request)
     except control.NotRunning:
         with reading.View(path):
             pass  # a state that is not there is not made
         with closing(SqliteStore(path, SpaceInvoices.name)) as store:
-            return operations(store, wall_ms)[name](**request)
+            store.keep_shapes(config.shapes())
+            return operations(store, wall_ms, config.plan())[name](**request)

@@ -20,11 +20,13 @@ class Sink(Protocol):
 
     ``send`` is called by up to ``concurrency`` threads at once, never with two deliveries of one lane at
     the same time, and with at most ``batch_size`` deliveries a call. An expected answer is an ``Outcome``;
-    an exception is a bug and is reported as one.
+    an exception is a bug and is reported as one. ``careful``: it must know which sends began before the process
+    ended, since doing it twice is not the same as once.
     """
 
     concurrency: int
     batch_size: int
+    careful: bool
 
     def send(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
         """Hand over ``batch`` in order; the outcomes stand in the same order."""

@@ -24,6 +24,7 @@ class Stdout:
 
     concurrency = 1
     batch_size = 100
+    careful = False
 
     def __init__(self) -> None:
         self._failed = False

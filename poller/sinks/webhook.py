@@ -12,7 +12,6 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from poller import guard, signing, tls
-from poller.envelope import CONTENT_TYPE
 from poller.http import Client, HttpError, Link, Proxy, Response, Stale
 from poller.model import Delivery, Later, Outcome
 from poller.retry import outcome
@@ -185,6 +184,7 @@ class Webhook:
     """Posts events, each thread through a client of its own. ``clock`` gives seconds since 1970."""
 
     batch_size = 1
+    careful = False
 
     def __init__(
         self,
@@ -239,7 +239,7 @@ class Webhook:
 
     def _headers(self, delivery: Delivery, timestamp_s: int) -> dict[str, str]:
         headers = {
-            "Content-Type": CONTENT_TYPE,
+            "Content-Type": delivery.content_type,
             "webhook-id": delivery.event_id,
             "webhook-timestamp": str(timestamp_s),
             "webhook-attempt": str(delivery.attempts + 1),

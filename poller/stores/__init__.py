@@ -102,7 +102,11 @@ class Step(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """How a delivery stands after a send: ``state`` is pending, delivered or parked."""
+    """How a delivery stands after a send: ``state`` is pending, delivered or parked.
+
+    ``begun``: whether what was sent took effect is not known. ``steps`` are the results of all steps that are done,
+    where there are new ones.
+    """
 
     sequence: int
     state: str
@@ -110,6 +114,9 @@ class Settlement(NamedTuple):
     troubles: int
     due_ms: int
     error: str = ""
+    route: str = ""
+    begun: bool = False
+    steps: bytes = b""
 
 
 class Verdict(NamedTuple):
@@ -184,6 +191,10 @@ class Store(Protocol):
 
         To ``probe``, those first that met trouble least often.
         """
+        ...
+
+    def begin(self, batch: Sequence[Delivery]) -> None:
+        """Keep that these are about to be sent, for a process that ends before it is known how that went."""
         ...
 
     def next_due_ms(self, sink: str, now_ms: int) -> int | None:

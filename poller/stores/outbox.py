@@ -1,17 +1,17 @@
 """Events and deliveries in the database, inside a transaction that the store has begun."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from itertools import count
 from sqlite3 import Connection
 
 import msgspec
 
-from poller import envelope, retry, route
+from poller import envelope, retry
 from poller.breaker import Breaker
 from poller.model import Delivery, Event, Stream
-from poller.stores import Outgoing, Verdict
+from poller.stores import Outgoing, Settlement, Verdict, departure
 from poller.stores.opening import last_sequence
+from poller.stores.selection import Chosen
 
 _FIRST_OF_LANE = f"""
   d.sink = ?1 AND d.state = 'pending' AND NOT EXISTS (
@@ -32,7 +32,11 @@ _LANES = f"""
 """
 """The lanes of a sink's pending deliveries, up to one more than a few: one look into the index for each."""
 
-_DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body"
+_DELIVERY = """
+  d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.route, d.shape, d.begun,
+  iif(d.shape = '', '', (SELECT results FROM step s
+    WHERE s.sequence = d.sequence AND s.sink = d.sink AND s.route = d.route))
+"""
 
 _DUE_OF_MANY = f"""
   SELECT {_DELIVERY} FROM delivery d JOIN event e USING (sequence)
@@ -58,7 +62,10 @@ def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bo
     few = len(lanes) <= _FEW_LANES
     sql = f"{_DUE_OF_FEW if few else _DUE_OF_MANY} ORDER BY {'d.troubles, ' if probe else ''}d.due_ms, d.turn LIMIT ?3"
     places = [msgspec.json.encode(lanes).decode()] if few else []
-    return [Delivery._make(row) for row in connection.execute(sql, [sink, now_ms, limit, *places])]
+    return [
+        Delivery(*row[:-2], begun=bool(row[-2]), steps=row[-1] or b"")
+        for row in connection.execute(sql, [sink, now_ms, limit, *places])
+    ]
 
 
 NEXT_DUE = f"SELECT d.due_ms FROM delivery d WHERE {_FIRST_OF_LANE} AND d.due_ms > ?2 ORDER BY d.due_ms LIMIT 1"
@@ -69,20 +76,15 @@ def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequ
     """Give each change its sequence and its id, and enter the event and its deliveries."""
     if not outgoing:
         return
-    numbered = list(enumerate(outgoing, max(last_sequence(connection) + 1, now_ms * 1000)))
+    numbered = list(enumerate(outgoing, next_turn(connection, now_ms)))
     _enter(connection, source, stream, numbered, now_ms)
-    connection.executemany(
-        "INSERT INTO delivery (sink, sequence, turn, lane, due_ms) VALUES (?, ?, ?, ?, ?)",
-        [
-            (sink, sequence, sequence, route.lane(order, stream, change.record_id, sequence), now_ms)
-            for sequence, (change, _, targets) in numbered
-            for sink, order in targets
-        ],
-    )
-    _keep_sequence(connection, numbered[-1][0])
+    wanted = ((sequence, change.record_id, targets) for sequence, (change, _, targets) in numbered)
+    departure.depart(connection, stream, wanted, now_ms)
+    keep_sequence(connection, numbered[-1][0])
 
 
-def _keep_sequence(connection: Connection, sequence: int) -> None:
+def keep_sequence(connection: Connection, sequence: int) -> None:
+    """Keep the highest sequence or turn that was given out."""
     connection.execute("UPDATE meta SET value = ? WHERE key = 'sequence'", [str(sequence)])
 
 
@@ -126,16 +128,13 @@ def breaker(connection: Connection, sink: str) -> Breaker:
 def settle(connection: Connection, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
     """Keep how sends ended, and the sink's breaker with a count of what was delivered."""
     verdict = judge(breaker(connection, sink))
-    rows = [
-        (*after[1:], None if after.state == "pending" else now_ms, sink, after.sequence)
-        for after in verdict.settlements
-    ]
     connection.executemany(
-        "UPDATE delivery SET state = ?, attempts = ?, troubles = ?, due_ms = ?, error = ?, settled_ms = ? "
-        "WHERE sink = ? AND sequence = ? AND state = 'pending'",
-        rows,
+        "UPDATE delivery SET state = ?, attempts = ?, troubles = ?, due_ms = ?, error = ?, begun = ?, settled_ms = ? "
+        "WHERE sink = ? AND sequence = ? AND route = ? AND state = 'pending'",
+        [_settled(sink, after, now_ms) for after in verdict.settlements],
     )
-    delivered = sum(row[0] == "delivered" for row in rows)
+    _keep_steps(connection, sink, verdict.settlements)
+    delivered = sum(after.state == "delivered" for after in verdict.settlements)
     connection.execute(
         """INSERT INTO sink VALUES (?1, ?2, ?3, iif(?3, ?4, NULL)) ON CONFLICT (name) DO UPDATE SET
              breaker = ?2, delivered = delivered + ?3, delivered_ms = iif(?3, ?4, delivered_ms)""",
@@ -144,10 +143,38 @@ def settle(connection: Connection, sink: str, judge: Callable[[Breaker], Verdict
     return verdict
 
 
+def _settled(sink: str, after: Settlement, now_ms: int) -> tuple[object, ...]:
+    settled_ms = None if after.state == "pending" else now_ms
+    counts = after.attempts, after.troubles, after.due_ms
+    return after.state, *counts, after.error, after.begun, settled_ms, sink, after.sequence, after.route
+
+
+def _keep_steps(connection: Connection, sink: str, settlements: Sequence[Settlement]) -> None:
+    """Keep the results of steps until their delivery has made them all."""
+    connection.executemany(
+        "INSERT INTO step (sequence, sink, route, results) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (sequence, sink, route) DO UPDATE SET results = excluded.results",
+        [(after.sequence, sink, after.route, after.steps) for after in settlements if after.steps],
+    )
+    connection.executemany(
+        "DELETE FROM step WHERE sequence = ? AND sink = ? AND route = ?",
+        [(after.sequence, sink, after.route) for after in settlements if after.route and after.state == "delivered"],
+    )
+
+
+def begin(connection: Connection, batch: Sequence[Delivery]) -> None:
+    """Keep that these are about to be sent."""
+    connection.executemany(
+        "UPDATE delivery SET begun = 1 WHERE sink = ? AND sequence = ? AND route = ?",
+        [(delivery.sink, delivery.sequence, delivery.route) for delivery in batch],
+    )
+
+
 def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
     """Stop a sink, or with no reason let it go on as if nothing had been: all that is pending is due."""
     connection.execute(
-        "UPDATE delivery SET due_ms = ?2 WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2 AND ?3 = ''",
+        "UPDATE delivery SET due_ms = ?2 "
+        "WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2 AND turn <= ?2 * 1000 AND ?3 = ''",  # not what is delayed
         [sink, now_ms, reason],
     )
     connection.execute(
@@ -156,49 +183,27 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which deliveries a command is about; None is all. Times are those of recording, in milliseconds."""
-
-    sink: str | None = None
-    event_id: str | None = None
-    trigger: str | None = None
-    record: str | None = None
-    since_ms: int | None = None
-    until_ms: int | None = None
-
-
-SELECTED = """
-  (:sink IS NULL OR d.sink = :sink) AND (:event_id IS NULL OR e.id = :event_id)
-  AND (:trigger IS NULL OR e.trigger GLOB :trigger) AND (:record IS NULL OR e.record = :record)
-  AND (:since_ms IS NULL OR e.recorded_ms >= :since_ms) AND (:until_ms IS NULL OR e.recorded_ms < :until_ms)
-"""
-
-
-def selected(connection: Connection, selection: Selection, states: Sequence[str]) -> list[tuple[int, str]]:
-    """The deliveries of these states that are meant, oldest first: sequence and sink."""
-    return connection.execute(
-        f"""SELECT d.sequence, d.sink FROM delivery d JOIN event e USING (sequence)
-            WHERE d.state IN (SELECT value FROM json_each(:states)) AND {SELECTED} ORDER BY d.sequence""",
-        asdict(selection) | {"states": msgspec.json.encode(states).decode()},
-    ).fetchall()
-
-
-def again(connection: Connection, deliveries: Sequence[tuple[int, str]], now_ms: int) -> None:
+def again(connection: Connection, chosen: Sequence[Chosen], now_ms: int) -> None:
     """Make settled deliveries pending at the end of the queue, behind all that is pending now."""
-    turn = last_sequence(connection)
-    rows = []
-    for sequence, sink in deliveries:
-        turn = max(turn + 1, now_ms * 1000)
-        rows.append((turn, now_ms, sequence, sink))
+    turn = next_turn(connection, now_ms)
+    rows = [(turn + place, now_ms, *one[:3]) for place, one in enumerate(chosen)]
     connection.executemany(
-        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, turn = ?, due_ms = ?, settled_ms = NULL
-           WHERE sequence = ? AND sink = ? AND state <> 'pending'""",
+        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, begun = 0, turn = ?, due_ms = ?,
+             settled_ms = NULL
+           WHERE sequence = ? AND sink = ? AND route = ? AND state <> 'pending'""",
         rows,
     )
-    _keep_sequence(connection, turn)
+    keep_sequence(connection, turn + len(rows))
 
 
-def drop(connection: Connection, deliveries: Sequence[tuple[int, str]]) -> None:
+def next_turn(connection: Connection, now_ms: int) -> int:
+    """A turn, or a sequence, behind all that were given out."""
+    return max(last_sequence(connection) + 1, now_ms * 1000)
+
+
+def drop(connection: Connection, chosen: Sequence[Chosen]) -> None:
     """Forget parked deliveries for good."""
-    connection.executemany("DELETE FROM delivery WHERE sequence = ? AND sink = ? AND state = 'parked'", deliveries)
+    connection.executemany(
+        "DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ? AND state = 'parked'",
+        [one[:3] for one in chosen],
+    )

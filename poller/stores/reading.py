@@ -12,9 +12,9 @@ import msgspec
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.stores import Standing, StoreError, outbox, rows, upkeep
+from poller.stores import Standing, StoreError, rows, upkeep
 from poller.stores.opening import ForeignError, LostError, NoStateError
-from poller.stores.outbox import Selection
+from poller.stores.selection import SELECTED, Selection, selected
 from poller.stores.schema import APPLICATION_ID
 
 
@@ -96,7 +96,9 @@ class View:
                  SELECT sink, count(*) AS pending, min(sequence) AS oldest
                  FROM delivery WHERE state = 'pending' GROUP BY sink),
                given_up AS (SELECT sink, count(*) AS parked FROM delivery WHERE state = 'parked' GROUP BY sink),
-               names AS (SELECT sink AS name FROM waiting UNION SELECT sink FROM given_up UNION SELECT name FROM sink)
+               names AS (
+                 SELECT sink AS name FROM waiting UNION SELECT sink FROM given_up WHERE sink <> ''
+                 UNION SELECT name FROM sink)
                SELECT names.name, coalesce(pending, 0), coalesce(parked, 0), coalesce(delivered, 0),
                  (SELECT recorded_ms FROM event WHERE sequence = oldest),
                  delivered_ms, coalesce(breaker, '{}')
@@ -110,16 +112,24 @@ class View:
         """Parked deliveries, oldest first, a thousand at most."""
         return list(
             self._database.query(
-                f"""SELECT d.sink, e.id, e.trigger, d.attempts, d.error, d.settled_ms
+                f"""SELECT d.sink, d.route, e.id, e.trigger, d.attempts, d.error, d.settled_ms
                     FROM delivery d JOIN event e USING (sequence)
-                    WHERE d.state = 'parked' AND {outbox.SELECTED} ORDER BY d.sequence LIMIT 1000""",
+                    WHERE d.state = 'parked' AND {SELECTED} ORDER BY d.sequence LIMIT 1000""",
                 asdict(selection),
+            )
+        )
+
+    def held(self) -> list[dict[str, Any]]:
+        """How many deliveries each route holds, where it holds any."""
+        return list(
+            self._database.query(
+                "SELECT route, count(*) AS held FROM delivery WHERE state = 'held' GROUP BY route ORDER BY route"
             )
         )
 
     def count(self, selection: Selection, states: Sequence[str]) -> int:
         """How many deliveries of these states are meant."""
-        return len(outbox.selected(self._connection, selection, states))
+        return len(selected(self._connection, selection, states))
 
     def event(self, event_id: str) -> Stored | None:
         """The event of this id, if it is still kept."""
@@ -132,7 +142,7 @@ class View:
         """How the deliveries of an event stand."""
         return list(
             self._database.query(
-                "SELECT sink, state, attempts, troubles, error FROM delivery "
+                "SELECT sink, route, state, attempts, troubles, error FROM delivery "
                 "WHERE sequence = (SELECT sequence FROM event WHERE id = ?) ORDER BY sink",
                 [event_id],
             )

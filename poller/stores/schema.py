@@ -15,7 +15,17 @@ migrations = Migrations("poller")
 @migrations()
 def first(db: Database) -> None:
     """Streams, marks, bodies, events, deliveries, sinks, quarantine."""
-    for statement in _FIRST.split(";\n"):
+    _run(db, _FIRST)
+
+
+@migrations()
+def routes(db: Database) -> None:
+    """Deliveries go through routes: shaped, delayed, held, in steps."""
+    _run(db, _ROUTES)
+
+
+def _run(db: Database, script: str) -> None:
+    for statement in script.split(";\n"):
         if statement.strip():
             db.execute(statement)
 
@@ -110,5 +120,52 @@ CREATE TABLE quarantine (
 ) WITHOUT ROWID;
 """
 
-VERSION = 1
+_ROUTES = """
+CREATE TABLE delivery_2 (
+  sink TEXT NOT NULL,
+  sequence INTEGER NOT NULL REFERENCES event (sequence),
+  route TEXT NOT NULL DEFAULT '',
+  shape TEXT NOT NULL DEFAULT '',
+  turn INTEGER NOT NULL,
+  lane INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'parked', 'held')),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  troubles INTEGER NOT NULL DEFAULT 0,
+  due_ms INTEGER NOT NULL,
+  begun INTEGER NOT NULL DEFAULT 0,
+  settled_ms INTEGER,
+  error TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (sequence, sink, route)
+) WITHOUT ROWID;
+INSERT INTO delivery_2 (sink, sequence, turn, lane, state, attempts, troubles, due_ms, settled_ms, error)
+  SELECT sink, sequence, turn, lane, state, attempts, troubles, due_ms, settled_ms, error FROM delivery;
+DROP TABLE delivery;
+ALTER TABLE delivery_2 RENAME TO delivery;
+CREATE INDEX delivery_due ON delivery (sink, due_ms, turn) WHERE state = 'pending';
+CREATE INDEX delivery_lane ON delivery (sink, lane, turn, attempts) WHERE state = 'pending';
+CREATE INDEX delivery_parked ON delivery (sink, sequence) WHERE state = 'parked';
+CREATE INDEX delivery_held ON delivery (route, sequence) WHERE state = 'held';
+CREATE TABLE shape (
+  digest TEXT PRIMARY KEY,
+  definition TEXT NOT NULL,
+  destructive INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE route (
+  name TEXT PRIMARY KEY,
+  next_ms INTEGER NOT NULL DEFAULT 0,
+  window_ms INTEGER NOT NULL DEFAULT 0,
+  count INTEGER NOT NULL DEFAULT 0,
+  held INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE step (
+  id INTEGER PRIMARY KEY,
+  sequence INTEGER NOT NULL,
+  sink TEXT NOT NULL,
+  route TEXT NOT NULL,
+  results BLOB NOT NULL,
+  UNIQUE (sequence, sink, route)
+);
+"""
+
+VERSION = 2
 """``user_version`` of the newest schema: the number of migrations."""

@@ -12,11 +12,26 @@ from sqlite_utils import Database
 
 from poller.breaker import Breaker
 from poller.diff import Finding
-from poller.model import Delivery, Mark, Quarantined, State, Stream
+from poller.model import Delivery, Mark, Quarantined, State, Stream, Target
 from poller.pressure import Load
-from poller.stores import Decision, Keep, Standing, Step, StoreError, Verdict, opening, outbox, rows, upkeep
+from poller.stores import (
+    Decision,
+    Keep,
+    Standing,
+    Step,
+    StoreError,
+    Verdict,
+    departure,
+    opening,
+    outbox,
+    rows,
+    upkeep,
+)
 from poller.stores.bodies import Codec
-from poller.stores.outbox import Selection
+from poller.stores.selection import Chosen, Selection, selected
+
+Reroute = Callable[[str, bytes], Sequence[Target] | None]
+"""Where an event, given as its bytes, goes by the route of this name."""
 
 _MARK = "id, updated_ms, digest, state, parent, body"
 _STATES = tuple(State)
@@ -213,19 +228,61 @@ class SqliteStore:
         with self._writing():
             outbox.pause(self._connection, sink, reason, now_ms)
 
-    def again(self, selection: Selection, states: Sequence[str], now_ms: int) -> int:
-        """Send settled deliveries of these states once more, behind all that is pending; how many."""
+    def begin(self, batch: Sequence[Delivery]) -> None:
+        """See ``Store.begin``."""
         with self._writing():
-            meant = outbox.selected(self._connection, selection, states)
-            outbox.again(self._connection, meant, now_ms)
-            return len(meant)
+            outbox.begin(self._connection, batch)
+
+    def again(
+        self, selection: Selection, states: Sequence[str], now_ms: int, reroute: Reroute = lambda _, __: None
+    ) -> int:
+        """Send settled deliveries of these states once more, behind all that is pending; how many.
+
+        Parked ones go through their route as it is now: ``reroute`` gives where an event goes by the route of this
+        name, None if there is none.
+        """
+        with self._writing():
+            kept, count = [], 0
+            for chosen in selected(self._connection, selection, states):
+                targets = self._rerouted(chosen, reroute) if chosen.state == "parked" and chosen.route else None
+                if targets is None:
+                    kept.append(chosen)
+                else:
+                    turn = outbox.next_turn(self._connection, now_ms)
+                    outbox.keep_sequence(self._connection, turn)
+                    count += departure.redo(self._connection, chosen, targets, turn, now_ms)
+            outbox.again(self._connection, kept, now_ms)
+            return count + len(kept)
+
+    def _rerouted(self, parked: Chosen, reroute: Reroute) -> Sequence[Target] | None:
+        return reroute(parked.route, *self._one("SELECT body FROM event WHERE sequence = ?", parked.sequence))
 
     def drop(self, selection: Selection) -> int:
         """Forget parked deliveries; how many."""
         with self._writing():
-            meant = outbox.selected(self._connection, selection, ["parked"])
+            meant = selected(self._connection, selection, ["parked"])
             outbox.drop(self._connection, meant)
             return len(meant)
+
+    # Routes
+
+    def keep_shapes(self, shapes: Iterable[tuple[str, str, bool]]) -> None:
+        """Keep what deliveries may be made by: digest, definition, and whether it does what cannot be undone."""
+        with self._writing():
+            self._connection.executemany("INSERT OR IGNORE INTO shape VALUES (?, ?, ?)", shapes)
+
+    def shape(self, digest: str) -> str | None:
+        """The definition of this digest."""
+        with self._reading():
+            row = self._one("SELECT definition FROM shape WHERE digest = ?", digest)
+            return row[0] if row else None
+
+    def release(self, route: str, decision: Decision, now_ms: int) -> int:
+        """Let go or forget what a route holds; how many deliveries."""
+        with self._writing():
+            if decision == Decision.APPROVE:
+                return departure.release(self._connection, route, now_ms)
+            return departure.discard(self._connection, route)
 
     # Upkeep
 

@@ -25,12 +25,17 @@ def prune(connection: Connection, *, delivered_before_ms: int, parked_before_ms:
     are found by their key.
     """
     settled = connection.execute(
-        """DELETE FROM delivery WHERE (sequence, sink) IN (
-             SELECT sequence, sink FROM delivery
-             WHERE sequence < ?1 AND (state = 'delivered' AND settled_ms < ?2 OR state = 'parked' AND settled_ms < ?3)
+        """DELETE FROM delivery WHERE (sequence, sink, route) IN (
+             SELECT sequence, sink, route FROM delivery
+             WHERE sequence < ?1
+               AND (state = 'delivered' AND settled_ms < ?2 OR state IN ('parked', 'held') AND settled_ms < ?3)
              LIMIT ?4)""",
         [max(delivered_before_ms, parked_before_ms) * 1000, delivered_before_ms, parked_before_ms, CHUNK_ROWS],
     ).rowcount
+    connection.execute(
+        """DELETE FROM step WHERE NOT EXISTS (SELECT 1 FROM delivery d
+             WHERE d.sequence = step.sequence AND d.sink = step.sink AND d.route = step.route)"""
+    )
     unneeded = connection.execute(
         """DELETE FROM event WHERE sequence IN (
              SELECT sequence FROM event WHERE sequence < ?1
@@ -49,16 +54,21 @@ def expire(connection: Connection, *, recorded_before_ms: int, now_ms: int) -> i
     return connection.execute(
         """UPDATE delivery SET state = 'parked', settled_ms = ?2,
              error = 'expired: ' || iif(error = '', 'not sent', error)
-           WHERE (sequence, sink) IN (
-             SELECT sequence, sink FROM delivery WHERE state = 'pending' AND sequence < ?1 AND turn < ?1 LIMIT ?3)""",
+           WHERE (sequence, sink, route) IN (
+             SELECT sequence, sink, route FROM delivery
+             WHERE state = 'pending' AND sequence < ?1 AND turn < ?1 LIMIT ?3)""",
         [recorded_before_ms * 1000, now_ms, CHUNK_ROWS],
     ).rowcount
 
 
 def rewind(connection: Connection, now_ms: int) -> None:
-    """Make due now what is due further off than any wait can be: the clock was set back since."""
+    """Make due now what is due further off than any wait can be: the clock was set back since.
+
+    What a route delays is due at its turn, however far off that is.
+    """
     connection.execute(
-        "UPDATE delivery SET due_ms = ?1 WHERE state = 'pending' AND due_ms > ?1 + ?2", [now_ms, LONGEST_WAIT_MS]
+        "UPDATE delivery SET due_ms = ?1 WHERE state = 'pending' AND due_ms > ?1 + ?2 AND due_ms * 1000 > turn",
+        [now_ms, LONGEST_WAIT_MS],
     )
 
 

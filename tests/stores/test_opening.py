@@ -170,7 +170,7 @@ def cut_to_a_word(path):
 
 def bad_first_page(path):
     data = bytearray(path.read_bytes())
-    data[120:3000] = b"\xff" * 2880
+    data[100:3000] = b"\xff" * 2900
     path.write_bytes(data)
 
 

@@ -11,7 +11,7 @@ from poller import retry
 from poller.breaker import Breaker
 from poller.model import Order, Stream
 from poller.stores import Settlement, StoreError, Verdict, outbox
-from poller.stores.outbox import Selection
+from poller.stores.selection import Selection, selected
 
 LATER = 2**60
 
@@ -323,9 +323,9 @@ def chosen(store, queue, settle):
         store._run("UPDATE event SET recorded_ms = ? WHERE sequence = ?", place, sequence)
 
     def chosen(**wanted):
-        found = outbox.selected(store._connection, Selection(**wanted), ["parked"])
-        assert {sink for _, sink in found} <= {"a"}
-        return [queue.index(sequence) for sequence, _ in found]
+        found = selected(store._connection, Selection(**wanted), ["parked"])
+        assert {sink for _, sink, _, _ in found} <= {"a"}
+        return [queue.index(sequence) for sequence, _, _, _ in found]
 
     return chosen
 

@@ -10,7 +10,7 @@ from poller.breaker import Breaker
 from poller.model import Quarantined, Stream
 from poller.stores import Progress, Settlement, Step
 from poller.stores.opening import ForeignError, LostError, OpeningError
-from poller.stores.outbox import Selection
+from poller.stores.selection import Selection
 from poller.stores.reading import Backlog, View
 from poller.stores.sqlite import SqliteStore
 

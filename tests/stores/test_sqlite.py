@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from poller.model import Mark, Quarantined, State, Stream
 from poller.stores import Decision, Keep, Pass, Progress, Settlement, Standing, Step, StoreError, Sweeping
-from poller.stores.outbox import Selection
+from poller.stores.selection import Selection
 
 DAY_MS = 86_400_000
 FULL = Progress(

@@ -88,7 +88,7 @@ def test_an_event_for_nobody_goes_too(store, old, now_ms):
 
 def test_a_replayed_delivery_is_kept_from_then_on(store, old, keep, now_ms):
     """By when it was settled last, not by the age of its event."""
-    from poller.stores.outbox import Selection
+    from poller.stores.selection import Selection
 
     [sequence] = old(1, 20)
     store.again(Selection(), ["delivered"], now_ms - DAY_MS)
@@ -175,7 +175,7 @@ def test_what_expires_keeps_its_trouble(store, old, keep, now_ms):
 
 def test_what_is_sent_again_expires_later(store, old, now_ms):
     """It counts from when that was asked for."""
-    from poller.stores.outbox import Selection
+    from poller.stores.selection import Selection
 
     old(1, 15, "parked")
     store.again(Selection(), ["parked"], now_ms)

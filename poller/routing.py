@@ -1,0 +1,293 @@
+"""``[[route]]`` of the configuration: its tables, and the routes and shapes that they stand for."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+
+from poller import expression, shape
+from poller.actions import Action, System, find
+from poller.expression import Condition, ExpressionError
+from poller.model import Case, Gate, Kind, Route
+from poller.problems import nearest
+from poller.settings import Duration, Interval, Strict, Strings
+from poller.shape import Shape
+from poller.sources.spaceinvoices import RESOURCES, connector_name
+
+TRIGGERS: Mapping[str, str] = {f"{row.singular}.{kind}": row.name for row in RESOURCES.values() for kind in Kind}
+"""Every trigger, and the resource that it is of."""
+
+_ALIASES = {connector_name(row, kind): f"{row.singular}.{kind}" for row in RESOURCES.values() for kind in Kind}
+_PATTERNS = [
+    "*",
+    *TRIGGERS,
+    *(f"{row.singular}.*" for row in RESOURCES.values()),
+    *(f"*.{kind}" for kind in Kind),
+]
+_RATE = re.compile(r"([1-9][0-9]*) ?/ ?([0-9]*)(s|m|h|d)")
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST_DELAY_S = 30 * 86400.0
+
+
+class Names(NamedTuple):
+    """What a route may speak of: the sinks of the configuration, and the systems whose actions there are."""
+
+    sinks: Sequence[str]
+    systems: Mapping[str, System]
+
+
+def _pattern(pattern: str) -> str:
+    pattern = _ALIASES.get(pattern, pattern)
+    if not any(fnmatchcase(trigger, pattern) for trigger in TRIGGERS):
+        raise ValueError(f'"{pattern}" matches no trigger' + nearest(pattern, [*_PATTERNS, *_ALIASES]))
+    return pattern
+
+
+def _target(name: str, info: ValidationInfo) -> str:
+    names: Names = info.context
+    if name not in names.sinks:
+        raise ValueError(f'there is no sink "{name}"' + nearest(name, list(names.sinks)))
+    return name
+
+
+def _action(name: str, info: ValidationInfo) -> str:
+    names: Names = info.context
+    found, known = find(name, names.systems)
+    if not found:
+        raise ValueError(f'there is no action "{name}"' + nearest(name, known))
+    return found
+
+
+def _condition(text: str) -> str:
+    try:
+        expression.condition(text, shape.VARIABLES)
+    except ExpressionError as error:
+        raise ValueError(f"column {error.column}: {error}") from None
+    return text
+
+
+def _body(value: object) -> object:
+    for path, text in _texts(value, ""):
+        try:
+            expression.template(text, shape.VARIABLES)
+        except ExpressionError as error:
+            raise ValueError(f"{f'{path}: ' if path else ''}column {error.column}: {error}") from None
+    return value
+
+
+def _inputs(value: Mapping[str, object]) -> Mapping[str, object]:
+    for path, text in _texts(value, ""):
+        try:
+            expression.template(text, (*shape.VARIABLES, "steps"))
+        except ExpressionError as error:
+            raise ValueError(f"{path}: column {error.column}: {error}") from None
+    return value
+
+
+def _texts(value: object, at: str) -> Iterator[tuple[str, str]]:
+    """Every string in a value, with its path."""
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, Mapping | list | tuple):
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, inner in pairs:
+            yield from _texts(inner, f"{at}.{key}" if at else str(key))
+
+
+def _pace(value: object) -> object:
+    found = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('should be a rate such as "30/m" or "10/5m"')
+    return int(found[2] or 1) * _UNITS_S[found[3]] / int(found[1])
+
+
+def _name(name: str) -> str:
+    if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= 64):
+        raise ValueError("a route's name has letters, digits, - and _, 64 at most")
+    return name
+
+
+Text = Annotated[str, AfterValidator(_condition)]
+Inputs = Annotated[dict[str, Any], AfterValidator(_inputs)]
+ActionName = Annotated[str, AfterValidator(_action)]
+
+
+class StepTable(Strict):
+    """One of several actions of a route; what it answers is ``steps.<id>`` to those after it."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    do: ActionName
+    with_: Annotated[Inputs, Field(alias="with")] = Field(default_factory=dict)
+
+
+class FloodTable(Strict):
+    """More than ``max`` events within ``per`` are held for an operator."""
+
+    max: Annotated[int, Field(ge=1)]
+    per: Interval
+
+
+class CaseTable(Strict):
+    """What is done with an event for which ``when`` holds: it goes ``to`` sinks, or actions are done.
+
+    ``body`` stands in for the event; ``fields`` and ``drop`` are dotted paths of the record that it keeps or loses.
+    """
+
+    when: Text | None = None
+    to: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], Field(strict=False, min_length=1)] | None = None
+    body: Annotated[Any, AfterValidator(_body)] = None
+    fields: Strings = ()
+    drop: Strings = ()
+    do: ActionName | None = None
+    with_: Annotated[Inputs, Field(alias="with")] = Field(default_factory=dict)
+    step: Annotated[tuple[StepTable, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "CaseTable":
+        ways = [name for name in ("to", "do", "step", "case") if getattr(self, name, None)]
+        if len(ways) != 1:
+            wanted = '"to", "do" or "step"' if type(self) is CaseTable else '"to", "do", "step" or "case"'
+            raise ValueError(f"should have one of {wanted}" + (f", and has {' and '.join(ways)}" if ways else ""))
+        if (self.body is not None or self.fields or self.drop) and ways != ["to"]:
+            raise ValueError('body, fields and drop say what is sent to sinks: they need "to" beside them')
+        if self.body is not None and (self.fields or self.drop):
+            raise ValueError("body says all that is sent; fields and drop would do nothing")
+        if self.with_ and ways != ["do"]:
+            raise ValueError('with holds the inputs of an action: it needs "do" beside it')
+        return self
+
+    def steps(self) -> list[dict[str, Any]]:
+        """The actions, as a shape is defined."""
+        only = [StepTable.model_construct(id=None, do=self.do, with_=self.with_)] if self.do else []
+        return [
+            {"id": step.id or f"step{place}", "do": step.do, "with": step.with_}
+            for place, step in enumerate([*only, *self.step], 1)
+        ]
+
+    def shape(self, route: str, *, destructive: bool) -> Shape | None:
+        """What is sent in place of the event; None for the event itself."""
+        definition = {
+            "route": route,
+            **({} if self.body is None else {"body": self.body}),
+            **({"fields": list(self.fields)} if self.fields else {}),
+            **({"drop": list(self.drop)} if self.drop else {}),
+            **({"steps": steps} if (steps := self.steps()) else {}),
+            **({"destructive": True} if destructive else {}),
+        }
+        return shape.define(definition) if len(definition) > 1 else None
+
+
+class RouteTable(CaseTable):
+    """One ``[[route]]``: the triggers it is ``on``, as patterns, and what is done with their events.
+
+    Of several ``case`` the first that holds is taken. ``rate`` is in seconds an event.
+    """
+
+    on: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(strict=False, min_length=1)]
+    name: Annotated[str, AfterValidator(_name)] | None = None
+    case: Annotated[tuple[CaseTable, ...], Field(strict=False)] = ()
+    delay: Annotated[Duration, Field(le=LONGEST_DELAY_S)] = 0.0
+    rate: Annotated[float, BeforeValidator(_pace)] | None = None
+    flood: FloodTable | None = None
+    first_sync: Literal["silent", "emit"] | None = None
+    own: Literal["skip", "include"] = "skip"
+    allow_destructive: bool = False
+
+    def cases(self) -> Sequence[CaseTable]:
+        """Its cases; a route without any is its own."""
+        return self.case or (self,)
+
+    def gate(self) -> Gate | None:
+        """What it lets through, where that is limited."""
+        if self.rate is None and self.flood is None:
+            return None
+        return Gate(self.rate or 0.0, *((self.flood.max, self.flood.per) if self.flood else ()))
+
+
+class Ways(NamedTuple):
+    """The routes of a configuration: ``shapes`` by digest, and ``queues``, the names of routes that do actions."""
+
+    routes: tuple[Route, ...]
+    shapes: Mapping[str, Shape]
+    queues: tuple[str, ...]
+
+
+def ways(tables: Sequence[RouteTable], systems: Mapping[str, System]) -> Ways:
+    """The routes that the tables stand for."""
+    shapes: dict[str, Shape] = {}
+    routes = tuple(_route(route_name(table, place), table, systems, shapes) for place, table in enumerate(tables, 1))
+    queues = tuple(
+        route_name(table, place)
+        for place, table in enumerate(tables, 1)
+        if any(case.do or case.step for case in table.cases())
+    )
+    return Ways(routes, shapes, queues)
+
+
+def route_name(table: RouteTable, place: int) -> str:
+    """A route's own name, or one by its place among all."""
+    return table.name or f"route-{place}"
+
+
+def _route(name: str, table: RouteTable, systems: Mapping[str, System], shapes: dict[str, Shape]) -> Route:
+    cases = tuple(_case(name, table, case, systems, shapes) for case in table.cases())
+    first = None if table.first_sync is None else table.first_sync == "emit"
+    when = None if table.when is None or not table.case else expression.condition(table.when, shape.VARIABLES)
+    return Route(table.on, cases, name, table.delay, table.gate(), first, table.own == "include", when)
+
+
+def _case(
+    name: str, route: RouteTable, table: CaseTable, systems: Mapping[str, System], shapes: dict[str, Shape]
+) -> Case:
+    found = [action_of(step["do"], systems) for step in table.steps()]
+    destructive = any(action.destructive for action in found)
+    made = table.shape(name, destructive=destructive)
+    if made:
+        shapes[made.digest] = made
+    return Case(
+        table.to or (name,),
+        None if table.when is None else expression.condition(table.when, shape.VARIABLES),
+        made.digest if made else "",
+        alone=made is not None and (made.body is not None or bool(made.steps)),
+        destructive=destructive,
+    )
+
+
+def action_of(do: str, systems: Mapping[str, System]) -> Action:
+    """The action of a name that is known."""
+    system, _, name = do.partition(".")
+    return systems[system].actions[name]
+
+
+def objections(tables: Sequence[RouteTable], systems: Mapping[str, System], sinks: Sequence[str]) -> Iterator[str]:
+    """What is wrong with routes that are each well written: ``key: what``."""
+    names = [route_name(table, place) for place, table in enumerate(tables, 1)]
+    for place, table in enumerate(tables):
+        name = names[place]
+        if names.index(name) != place:
+            yield f'route.{place}.name: there is another route "{name}"'
+        if name in sinks and any(case.do or case.step for case in table.cases()):
+            yield f'route.{place}.name: "{name}" is a sink; a route that does actions needs a name of its own'
+        for case in table.cases():
+            for step in case.steps():
+                yield from _about(f"route.{place}", table, case, action_of(step["do"], systems), step)
+
+
+def _about(
+    key: str, route: RouteTable, case: CaseTable, action: Action, step: Mapping[str, Any]
+) -> Iterator[str]:
+    if action.destructive and not route.allow_destructive:
+        yield f"{key}: {step['do']} cannot be undone; set allow_destructive = true if that is meant"
+    for wrong in action.wrong_inputs(step["with"]):
+        yield f"{key}: {step['do']}: {wrong}"
+    written = [name for name in action.writes if any(fnmatchcase(name, pattern) for pattern in route.on)]
+    guards: list[Condition] = [
+        expression.condition(text, shape.VARIABLES) for text in (route.when, case.when) if text is not None
+    ]
+    if written and not any(guard.mentions("custom.origin") for guard in guards):
+        yield (
+            f"{key}: {step['do']} makes {written[0]} happen, which this route is on: it would go round for ever; "
+            'let its when look at data.custom.origin, such as "data.custom.origin == null"'
+        )

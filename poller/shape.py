@@ -1,0 +1,113 @@
+"""What a route sends in place of the event: a body of its own, a part of the record, or a chain of actions.
+
+A shape is defined by JSON that holds all of it, and known by that text's digest. Deliveries name the shape that they
+were made under, so that what they send does not change with the configuration.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from poller import expression, route
+from poller.expression import Template
+from poller.model import Delivery
+
+VARIABLES = ("event", "data", "previous", "changed")
+"""What a body may speak of; the inputs of a step also of ``steps``."""
+
+JSON = "application/json"
+
+
+class Step(NamedTuple):
+    """One action of a chain: its name, and its inputs; ``id`` is what later steps know its result by."""
+
+    id: str
+    do: str
+    inputs: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A definition, compiled; ``text`` is the definition itself."""
+
+    text: str
+    route: str
+    body: Template | None = None
+    fields: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = field(default=())
+    destructive: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What deliveries name it by."""
+        return sha256(self.text.encode()).hexdigest()[:16]
+
+
+def define(definition: Mapping[str, Any]) -> Shape:
+    """Compile ``{"route": name}`` with ``body``, or ``fields`` and ``drop``, or ``steps`` of ``id``, ``do``, ``with``.
+
+    Raises ``ExpressionError``.
+    """
+    body = definition.get("body")
+    return Shape(
+        json.dumps(definition, sort_keys=True, separators=(",", ":")),
+        definition["route"],
+        None if body is None else expression.template(body, VARIABLES),
+        tuple(definition.get("fields", ())),
+        tuple(definition.get("drop", ())),
+        tuple(
+            Step(step["id"], step["do"], expression.template(step["with"], (*VARIABLES, "steps")))
+            for step in definition.get("steps", ())
+        ),
+        bool(definition.get("destructive")),
+    )
+
+
+def define_text(definition: str) -> Shape:
+    """Compile a definition that was kept; raises ``ExpressionError``."""
+    return define(json.loads(definition))
+
+
+def render(shape: Shape, delivery: Delivery) -> Delivery:
+    """The delivery with what it sends; raises ``EvaluationError`` where that cannot be made.
+
+    A body of the route's own is a message of its own, under the event's id and the route's name.
+    """
+    if shape.body is None:
+        return delivery._replace(body=_part(delivery.body, shape))
+    body = expression.write(shape.body.render(route.scope_of(delivery.body)))
+    return delivery._replace(body=body, content_type=JSON, event_id=f"{delivery.event_id}_{shape.route}")
+
+
+def _part(event: bytes, shape: Shape) -> bytes:
+    """The event with a part of its record; what is left out is not in ``changed`` and ``previous`` either."""
+    told: Any = expression.read(event)
+    data = told["data"]
+    record_id = data["object"].get("id")
+    data["object"] = {"id": record_id} | _kept(data["object"], shape, "")
+    if "changed" in data:
+        data["changed"] = [path for path in data["changed"] if _is_kept(path, shape)]
+        data["previous"] = {path: value for path, value in data["previous"].items() if _is_kept(path, shape)}
+    return expression.write(told)
+
+
+def _kept(fields: Mapping[str, Any], shape: Shape, prefix: str) -> dict[str, Any]:
+    found = {}
+    for key, value in fields.items():
+        path = prefix + key
+        if _is_kept(path, shape):
+            found[key] = _kept(value, shape, f"{path}.") if isinstance(value, dict) else value
+    return found
+
+
+def _is_kept(path: str, shape: Shape) -> bool:
+    """Whether a path is within what is asked for, or on the way to it, and not within what is left out."""
+    wanted = not shape.fields or any(_within(path, one) or _within(one, path) for one in shape.fields)
+    return wanted and not any(_within(path, one) for one in shape.drop)
+
+
+def _within(path: str, other: str) -> bool:
+    return path == other or path.startswith(f"{other}.")

@@ -1,0 +1,190 @@
+"""Deliveries that go through a route of their own: shaped, delayed, held, parked undecided, in steps."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from sqlite_utils import Database
+
+from poller.model import Gate, Stream, Target
+from poller.stores import Decision, Keep, Outgoing, Progress, Settlement, Step
+from poller.stores import schema as tables
+from poller.stores.selection import Selection
+
+DAY_MS = 86_400_000
+ROUTED = Target("a", route="big", shape="5ha9e")
+
+
+@pytest.fixture
+def show(store, feed, make_record, now_ms):
+    """Commit the creation of these records, each with these targets; their sequences."""
+
+    def show(*names, targets, at_ms=now_ms):
+        step = feed.step(*(make_record(name) for name in names))
+        outgoing = [Outgoing(change, trigger, targets) for change, trigger, _ in step.outgoing]
+        store.commit(feed.stream, Step(Progress(), step.findings, outgoing), at_ms)
+        rows = store._all("SELECT sequence FROM event ORDER BY sequence DESC LIMIT ?", len(names))
+        return [sequence for (sequence,) in rows][::-1]
+
+    return show
+
+
+def rows(store, columns="sink, route, state"):
+    return store._all(f"SELECT {columns} FROM delivery ORDER BY sequence, sink, route")
+
+
+def test_an_event_goes_through_several_routes_to_one_sink(store, show, now_ms):
+    """As it is, and in a route's shape: two deliveries, each with what it needs to be sent."""
+    show("x", targets=(Target("a"), ROUTED))
+    assert rows(store) == [("a", "", "pending"), ("a", "big", "pending")]
+    found = {(one.route, one.shape) for one in store.due("a", now_ms, 10)}
+    assert found == {("", ""), ("big", "5ha9e")}
+
+
+def test_each_is_settled_by_itself(store, show, keep, now_ms):
+    """The other one stays due."""
+    (sequence,) = show("x", targets=(Target("a"), ROUTED))
+    keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+    assert [one.route for one in store.due("a", now_ms, 10)] == [""]
+
+
+def test_what_is_delayed_is_neither_due_nor_hurried_nor_expired(store, show, now_ms):
+    """Not by a resumed sink, nor by the upkeep; until its time has come."""
+    show("x", targets=(ROUTED._replace(delay_s=20 * 86_400.0),))
+    store.pause("a", "", now_ms + 1)
+    store.tidy(Keep(), now_ms + 15 * DAY_MS)
+    assert store.due("a", now_ms + 20 * DAY_MS - 1, 10) == []
+    assert store.next_due_ms("a", now_ms) == now_ms + 20 * DAY_MS
+    assert len(store.due("a", now_ms + 20 * DAY_MS, 10)) == 1
+    store.tidy(Keep(), now_ms + 21 * DAY_MS)
+    assert rows(store) == [("a", "big", "pending")]
+
+
+def test_a_delay_holds_up_nothing_else_of_the_record(store, show, now_ms):
+    """It waits in a lane of its own."""
+    show("x", targets=(ROUTED._replace(delay_s=60.0), Target("a")))
+    assert [one.route for one in store.due("a", now_ms, 10)] == [""]
+
+
+def test_a_pace_is_kept_over_commits(store, show, now_ms):
+    """One each ten seconds, counted in the database."""
+    paced = ROUTED._replace(gate=Gate(pace_s=10.0))
+    show("x", "y", targets=(paced,))
+    show("z", targets=(paced,), at_ms=now_ms + 1)
+    assert rows(store, "due_ms") == [(now_ms,), (now_ms + 10_000,), (now_ms + 20_000,)]
+
+
+def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
+    """In the order of its events, and what comes meanwhile waits behind it."""
+    gate = ROUTED._replace(gate=Gate(flood=2, per_s=60.0))
+    flood = show("u", "v", "w", "x", targets=(gate,))
+    late = show("y", targets=(gate,), at_ms=now_ms + DAY_MS)
+    assert [state for (state,) in rows(store, "state")] == ["pending"] * 2 + ["held"] * 3
+    assert store.release("big", Decision.APPROVE, now_ms + DAY_MS + 1) == 3
+    due = store.due("a", now_ms + DAY_MS + 1, 10)
+    assert [one.sequence for one in due] == [*flood, *late]
+    show("z", targets=(gate,), at_ms=now_ms + DAY_MS + 2)
+    assert [state for (state,) in rows(store, "state")] == ["pending"] * 6
+
+
+def test_a_flood_is_forgotten_when_it_is_rejected(store, show, now_ms):
+    """The next one goes through."""
+    gate = ROUTED._replace(gate=Gate(flood=1, per_s=60.0))
+    show("x", "y", targets=(gate,))
+    assert store.release("big", Decision.REJECT, now_ms) == 1
+    show("z", targets=(gate,), at_ms=now_ms + 61_000)
+    assert [state for (state,) in rows(store, "state")] == ["pending"] * 2
+
+
+def test_an_event_that_nobody_can_route_is_parked_at_once(store, show):
+    """With the reason, and under its route's name."""
+    show("x", targets=(Target("", route="big", error="when: it is neither true nor false"),))
+    assert rows(store, "sink, route, state, error") == [("", "big", "parked", "when: it is neither true nor false")]
+
+
+def test_what_was_parked_goes_through_its_route_as_it_is_now(store, show, now_ms):
+    """To the sinks that it names by now, in its new shape."""
+    show("x", targets=(Target("", route="big", error="when: ..."),))
+    mended = (Target("a", route="big", shape="new"), Target("b", route="big", shape="new"))
+    assert store.again(Selection(), ["parked"], now_ms + 1, lambda name, _: mended if name == "big" else None) == 2
+    assert rows(store, "sink, route, shape, state") == [("a", "big", "new", "pending"), ("b", "big", "new", "pending")]
+
+
+def test_what_no_route_wants_any_more_is_gone(store, show, now_ms):
+    """The mended condition does not hold of it."""
+    show("x", targets=(Target("", route="big", error="when: ..."),))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: ()) == 0
+    assert rows(store) == []
+
+
+def test_what_still_cannot_be_routed_stays_parked(store, show, now_ms):
+    """With the new reason."""
+    show("x", targets=(Target("", route="big", error="one"),))
+    still = (Target("", route="big", error="two"),)
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: still) == 0
+    assert rows(store, "state, error") == [("parked", "two")]
+
+
+def test_without_its_route_what_was_parked_goes_as_it_was_meant(store, show, keep, now_ms):
+    """By the shape that it was made under."""
+    (sequence,) = show("x", targets=(ROUTED,))
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "400", route="big"))
+    assert store.again(Selection(route="big"), ["parked"], now_ms) == 1
+    assert [one.shape for one in store.due("a", now_ms, 10)] == ["5ha9e"]
+
+
+def test_the_results_of_steps_are_there_at_the_next_send(store, show, keep, now_ms):
+    """And until all are done, or longer where the delivery is parked."""
+    (sequence,) = show("x", targets=(ROUTED,))
+    keep(store, "a", Settlement(sequence, "pending", 0, 0, 0, route="big", steps=b'{"pdf":1}'))
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "422", route="big"))
+    store.again(Selection(), ["parked"], now_ms)
+    assert [one.steps for one in store.due("a", now_ms, 10)] == [b'{"pdf":1}']
+    keep(store, "a", Settlement(sequence, "delivered", 2, 0, 0, route="big"))
+    assert store._all("SELECT * FROM step") == []
+
+
+def test_a_send_that_began_is_remembered_until_it_is_settled(store, opened, path, show, keep, now_ms):
+    """By a process that starts after this one was killed, too."""
+    (sequence,) = show("x", targets=(ROUTED,))
+    store.begin(store.due("a", now_ms, 10))
+    store.close()
+    store = opened(path)
+    assert [one.begun for one in store.due("a", now_ms, 10)] == [True]
+    keep(store, "a", Settlement(sequence, "pending", 0, 1, 0, "no answer", route="big", begun=True))
+    assert [one.begun for one in store.due("a", now_ms, 10)] == [True]
+    keep(store, "a", Settlement(sequence, "pending", 0, 1, 0, "503", route="big"))
+    assert [one.begun for one in store.due("a", now_ms, 10)] == [False]
+
+
+def test_what_cannot_be_undone_is_not_replayed_by_the_way(store, show, keep, now_ms):
+    """Only where that is said."""
+    store.keep_shapes([("5ha9e", "{}", True)])
+    (sequence,) = show("x", targets=(ROUTED,))
+    keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+    assert store.again(Selection(), ["delivered"], now_ms) == 0
+    assert store.again(Selection(destructive=True), ["delivered"], now_ms) == 1
+
+
+def test_shapes_are_kept_as_they_were_first(store):
+    """A digest has one definition."""
+    store.keep_shapes([("d", "one", False)])
+    store.keep_shapes([("d", "two", False)])
+    assert (store.shape("d"), store.shape("e")) == ("one", None)
+
+
+def test_deliveries_of_the_first_schema_go_on(path, opened, now_ms):
+    """Pending ones stay pending, under no route."""
+    path.parent.mkdir(mode=0o700)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        database = Database(connection)
+        tables.migrations.apply(database, stop_before="routes")
+        connection.execute(f"PRAGMA application_id = {tables.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("INSERT INTO meta VALUES ('state', 'x'), ('sequence', '7')")
+        connection.execute("INSERT INTO event VALUES (7, 'evt_a', 'client.created', 'o', 'clients', 'r', 0, x'7b7d')")
+        connection.execute("INSERT INTO delivery (sink, sequence, turn, lane, due_ms) VALUES ('a', 7, 7, 1, 5)")
+    store = opened(path)
+    (delivery,) = store.due("a", now_ms, 10)
+    assert (delivery.sequence, delivery.route, delivery.shape, delivery.begun) == (7, "", "", False)
+    store.commit(Stream("o", "clients"), Step(Progress()), now_ms)
