@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
-from poller import routing
-from poller.actions import System
+from poller import connections, routing
+from poller.actions import BadSystem, System, reading, systems
+from poller.connections import ConnectionTable
 from poller.model import Plan, Resource, Target, Watch
 from poller.pressure import Limits
 from poller.problems import nearest, problems
@@ -65,7 +66,8 @@ class SourceTable(Strict):
     """``[source]``: where records come from and how often it is asked; spans in seconds.
 
     ``organizations`` None means all that the token can see, looked up every ``organizations_every``.
-    ``rate`` is in requests a second; the API's own limit is 100 for each API key.
+    ``rate`` is in requests a second; the API's own limit is 100 for each API key. ``origin`` marks the records that
+    actions make, so that routes know their own.
     """
 
     token: Secret = Secret(env=TOKEN_VARIABLE)
@@ -81,6 +83,7 @@ class SourceTable(Strict):
     rate: Annotated[float, Field(gt=0, le=100)] = 20.0
     count_every: Annotated[int, Field(ge=1)] = 10
     full_sweep: Annotated[int, Field(ge=1)] = 4
+    origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "poller"
 
 
 class ResourceTable(Strict):
@@ -130,7 +133,25 @@ class Config(Strict):
     ] = Field(default_factory=dict)
     sinks: dict[Annotated[str, AfterValidator(_sink_name)], SinkConfig]
     route: Annotated[tuple[routing.RouteTable, ...], Field(strict=False)] = ()
+    systems: dict[str, Any] = Field(default_factory=dict)
+    connections: dict[str, ConnectionTable] = Field(default_factory=dict)
     state: StateTable = StateTable()
+
+    def known_systems(self) -> Mapping[str, System]:
+        """The systems that actions are done in: those that are shipped, and those of the configuration."""
+        return {**systems(), **{name: reading.system(name, raw) for name, raw in self.systems.items()}}
+
+    def ways(self) -> routing.Ways:
+        """The routes, what they send, and the queues of those that do actions."""
+        return routing.ways(self.route, self.known_systems())
+
+    def queues(self) -> tuple[str, ...]:
+        """The names of the routes that do actions: each has a queue of its own, as a sink has."""
+        return self.ways().queues
+
+    def shapes(self) -> list[tuple[str, str, bool]]:
+        """What routes send, as the store keeps it: digest, definition, and whether it cannot be undone."""
+        return [(digest, made.text, made.destructive) for digest, made in self.ways().shapes.items()]
 
     def plan(self) -> Plan:
         """What is followed and where events go; a resource stands before those listed by it."""
@@ -143,8 +164,9 @@ class Config(Strict):
         rows = [*(self._watch(RESOURCES[parent], child) for parent, child in needed.items()), *asked.values()]
         rows.sort(key=lambda watch: watch.resource.parent is not None)
         sinks = tuple(Target(name, table.order) for name, table in self.sinks.items())
-        ways = self._ways
-        return Plan({watch.resource.name: watch for watch in rows}, ways.routes, sinks, self._origin(ways))
+        ways = self.ways()
+        origin = self.source.origin if ways.stamps else ""
+        return Plan({watch.resource.name: watch for watch in rows}, ways.routes, sinks, origin)
 
     def check_secrets(self, origin: str = "") -> None:
         """Read every secret once; raises ``ConfigError`` naming each that failed. ``origin`` is the file."""
@@ -227,16 +249,29 @@ def _config(raw: Mapping[str, Any], origin: str) -> Config:
     tables = {"stdout": {"kind": "stdout"}} if raw.get("sinks", {}) == {} else raw["sinks"]
     names = list(tables) if isinstance(tables, Mapping) else []
     found: list[str] = []
+    known = {**systems(), **_systems(raw.get("systems", {}), found)}
     sinks = {name: sink for name in names if (sink := _sink(name, tables[name], found)) is not None}
     try:
-        config = Config.model_validate({**raw, "sinks": sinks if names else tables}, context=names)
+        config = Config.model_validate({**raw, "sinks": sinks if names else tables}, context=routing.Names(names, known))
     except ValidationError as error:
         found += problems(error, Config, {**raw, "sinks": tables})
     else:
         found += _contradictions(config)
+        found += routing.objections(config.route, known, names)
+        found += connections.objections(config.connections, known)
     if found:
         raise ConfigError(origin, found)
     return config
+
+
+def _systems(raw: object, found: list[str]) -> dict[str, System]:
+    made = {}
+    for name, table in raw.items() if isinstance(raw, Mapping) else ():
+        try:
+            made[name] = reading.system(name, table, f"systems.{name}")
+        except BadSystem as error:
+            found += error.problems
+    return made
 
 
 def _sink(name: str, table: object, found: list[str]) -> SinkConfig | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from poller import expression, shape
-from poller.actions import Action, System, find
+from poller.actions import Action, System, UnknownAction, find
 from poller.expression import Condition, ExpressionError
 from poller.model import Case, Gate, Kind, Route
 from poller.problems import nearest
@@ -54,10 +54,11 @@ def _target(name: str, info: ValidationInfo) -> str:
 
 def _action(name: str, info: ValidationInfo) -> str:
     names: Names = info.context
-    found, known = find(name, names.systems)
-    if not found:
-        raise ValueError(f'there is no action "{name}"' + nearest(name, known))
-    return found
+    try:
+        system, action = find(name, names.systems)
+    except UnknownAction as error:
+        raise ValueError(str(error)) from None
+    return f"{system.name}.{action.name}"
 
 
 def _condition(text: str) -> str:
@@ -207,11 +208,15 @@ class RouteTable(CaseTable):
 
 
 class Ways(NamedTuple):
-    """The routes of a configuration: ``shapes`` by digest, and ``queues``, the names of routes that do actions."""
+    """The routes of a configuration: ``shapes`` by digest, and ``queues``, the names of routes that do actions.
+
+    ``stamps``: some of those actions make records in Space Invoices.
+    """
 
     routes: tuple[Route, ...]
     shapes: Mapping[str, Shape]
     queues: tuple[str, ...]
+    stamps: bool
 
 
 def ways(tables: Sequence[RouteTable], systems: Mapping[str, System]) -> Ways:
@@ -223,7 +228,8 @@ def ways(tables: Sequence[RouteTable], systems: Mapping[str, System]) -> Ways:
         for place, table in enumerate(tables, 1)
         if any(case.do or case.step for case in table.cases())
     )
-    return Ways(routes, shapes, queues)
+    done = [action_of(step.do, systems) for made in shapes.values() for step in made.steps]
+    return Ways(routes, shapes, queues, any(action.stamps for action in done))
 
 
 def route_name(table: RouteTable, place: int) -> str:
@@ -257,8 +263,7 @@ def _case(
 
 def action_of(do: str, systems: Mapping[str, System]) -> Action:
     """The action of a name that is known."""
-    system, _, name = do.partition(".")
-    return systems[system].actions[name]
+    return find(do, systems)[1]
 
 
 def objections(tables: Sequence[RouteTable], systems: Mapping[str, System], sinks: Sequence[str]) -> Iterator[str]:

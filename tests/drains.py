@@ -49,7 +49,7 @@ class Sink:
         self.concurrency, self.batch_size, self.careful = concurrency, batch_size, False
         self.script, self.always = {}, Delivered()
         self.sent, self.times_ms, self.batches = [], [], []
-        self.taken = []
+        self.taken, self.steps, self.begun = [], [], []
         self.open = threading.Event()
         self.open.set()
         self.busy, self.most_busy = 0, 0
@@ -63,6 +63,8 @@ class Sink:
             self.sent += names
             self.times_ms += [self._clock()] * len(batch)
             self.batches.append(len(batch))
+            self.steps += [delivery.steps for delivery in batch]
+            self.begun += [delivery.begun for delivery in batch]
             self.busy += 1
             self.most_busy = max(self.most_busy, self.busy)
         self.open.wait(10)
@@ -92,7 +94,7 @@ class Rig:
         self.store = SqliteStore(path, "spaceinvoices")
         self.sink = Sink(self.clock)
         self.executor, self.chance = executor, chance
-        self.order = Order.RECORD
+        self.order, self.route = Order.RECORD, ""
         self.logs: list[dict] = []
         self.restart()
 
@@ -101,7 +103,7 @@ class Rig:
 
     def tell(self, *names: str, resource: str = "clients") -> None:
         """Commit an event for each: ``a1`` is the first of record a, ``r12/1`` that of record r12."""
-        outgoing = [Outgoing(_change(*_parts(name)), "client.created", (Target("it", self.order),)) for name in names]
+        outgoing = [Outgoing(_change(*_parts(name)), "client.created", (Target("it", self.order, self.route, "shape" if self.route else ""),)) for name in names]
         self.store.commit(Stream("o", resource), Step(Progress(), outgoing=outgoing), self.clock.now_ms)
 
     def run(self) -> float:
