@@ -70,31 +70,21 @@ def _condition(text: str) -> str:
 
 
 def _body(value: object) -> object:
-    for path, text in _texts(value, ""):
-        try:
-            expression.template(text, shape.VARIABLES)
-        except ExpressionError as error:
-            raise ValueError(f"{f'{path}: ' if path else ''}column {error.column}: {error}") from None
+    _compile(value, shape.VARIABLES)
     return value
 
 
-def _inputs(value: Mapping[str, object]) -> Mapping[str, object]:
-    for path, text in _texts(value, ""):
-        try:
-            expression.template(text, (*shape.VARIABLES, "steps"))
-        except ExpressionError as error:
-            raise ValueError(f"{path}: column {error.column}: {error}") from None
+def _inputs(value: dict[str, Any]) -> dict[str, Any]:
+    _compile(value, (*shape.VARIABLES, "steps"))
     return value
 
 
-def _texts(value: object, at: str) -> Iterator[tuple[str, str]]:
-    """Every string in a value, with its path."""
-    if isinstance(value, str):
-        yield at, value
-    elif isinstance(value, Mapping | list | tuple):
-        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, inner in pairs:
-            yield from _texts(inner, f"{at}.{key}" if at else str(key))
+def _compile(value: object, variables: Sequence[str]) -> None:
+    try:
+        expression.template(value, variables)
+    except ExpressionError as error:
+        where = "".join(f"{key}: " for key in (".".join(map(str, error.keys)),) if key)
+        raise ValueError(f"{where}column {error.column}: {error}") from None
 
 
 def _pace(value: object) -> object:
@@ -120,6 +110,7 @@ class StepTable(Strict):
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     do: ActionName
+    connection: str | None = None
     with_: Annotated[Inputs, Field(alias="with")] = Field(default_factory=dict)
 
 
@@ -142,6 +133,7 @@ class CaseTable(Strict):
     fields: Strings = ()
     drop: Strings = ()
     do: ActionName | None = None
+    connection: str | None = None
     with_: Annotated[Inputs, Field(alias="with")] = Field(default_factory=dict)
     step: Annotated[tuple[StepTable, ...], Field(strict=False)] = ()
 
@@ -157,13 +149,20 @@ class CaseTable(Strict):
             raise ValueError("body says all that is sent; fields and drop would do nothing")
         if self.with_ and ways != ["do"]:
             raise ValueError('with holds the inputs of an action: it needs "do" beside it')
+        if self.connection and ways != ["do"]:
+            raise ValueError('connection says whose account an action is done in: it needs "do" beside it')
         return self
 
     def steps(self) -> list[dict[str, Any]]:
         """The actions, as a shape is defined."""
-        only = [StepTable.model_construct(id=None, do=self.do, with_=self.with_)] if self.do else []
+        only = [StepTable.model_construct(do=self.do, connection=self.connection, with_=self.with_)] if self.do else []
         return [
-            {"id": step.id or f"step{place}", "do": step.do, "with": step.with_}
+            {
+                "id": step.id or f"step{place}",
+                "do": step.do,
+                "connection": step.connection or str(step.do).partition(".")[0],
+                "with": step.with_,
+            }
             for place, step in enumerate([*only, *self.step], 1)
         ]
 

@@ -21,11 +21,15 @@ JSON = "application/json"
 
 
 class Step(NamedTuple):
-    """One action of a chain: its name, and its inputs; ``id`` is what later steps know its result by."""
+    """One action of a chain: ``do`` in this ``connection``, with what is ``given``.
+
+    ``id`` is what later steps know its result by.
+    """
 
     id: str
     do: str
-    inputs: Template
+    connection: str
+    given: Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ class Shape:
 
 
 def define(definition: Mapping[str, Any]) -> Shape:
-    """Compile ``{"route": name}`` with ``body``, or ``fields`` and ``drop``, or ``steps`` of ``id``, ``do``, ``with``.
+    """Compile ``{"route": name}`` with ``body``, or ``fields`` and ``drop``, or ``steps`` of ``id``, ``do``,
+    ``connection`` and ``with``.
 
     Raises ``ExpressionError``.
     """
@@ -59,7 +64,7 @@ def define(definition: Mapping[str, Any]) -> Shape:
         tuple(definition.get("fields", ())),
         tuple(definition.get("drop", ())),
         tuple(
-            Step(step["id"], step["do"], expression.template(step["with"], (*VARIABLES, "steps")))
+            Step(step["id"], step["do"], step["connection"], expression.template(step["with"], (*VARIABLES, "steps")))
             for step in definition.get("steps", ())
         ),
         bool(definition.get("destructive")),
