@@ -57,7 +57,7 @@ def taken(headers: dict[str, str], body: bytes, key: bytes | None, now_s: float)
         return 204, [body.decode(errors="replace")]
     try:
         events = msgspec.json.decode(body, type=list[msgspec.Raw])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return 400, ["REFUSED: it is not an array of events"]
     return 204, [bytes(event).decode(errors="replace") for event in events]
 
