@@ -3,14 +3,19 @@
 import json
 import threading
 from itertools import count
+from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from drains import DAY_S, NOW_MS, Inline, rig
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from poller.batch import split
 from poller.breaker import FAILURES
 from poller.deliver import IDLE_S, drain
 from poller.model import Delivered, Gone, Later, Order, Refused
+from poller.retry import BLOCKING_ATTEMPTS
 
 SLOW, NO, STRANGE = Later("no answer"), Refused("400"), Refused("401: wrong?", strange=True)
 
@@ -18,6 +23,7 @@ SLOW, NO, STRANGE = Later("no answer"), Refused("400"), Refused("401: wrong?", s
 class Together:
     """A sink of batches, before a receiver that answers each as a whole: as the first of it does that is in ``script``.
 
+    An answer there is an outcome, or a list of them to be used up.
     ``requests`` are the names in each, ``times_ms`` when they came; ``taken`` is what it said yes to.
     """
 
@@ -25,6 +31,7 @@ class Together:
         self.concurrency, self.batch_size, self.batch_wait_s = 4, size, wait_s
         self.script, self.always = {}, Delivered()
         self.requests, self.times_ms, self.taken, self.lanes = [], [], [], []
+        self.open = threading.Event()  # the rig sets it at its end
         self._clock = clock
 
     def send(self, batch):
@@ -36,10 +43,14 @@ class Together:
         names = [f"{fields['id']}{fields['text']}" for fields in objects]
         self.requests.append(names)
         self.times_ms.append(self._clock())
-        said = next((self.script[fields["id"]] for fields in objects if fields["id"] in self.script), self.always)
+        said = next(filter(None, (self._said(fields["id"]) for fields in objects)), self.always)
         if said == Delivered():
             self.taken += names
         return said
+
+    def _said(self, name):
+        planned = self.script.get(name)
+        return planned.pop(0) if isinstance(planned, list) and planned else planned or None
 
 
 @pytest.fixture(name="make")
@@ -51,7 +62,6 @@ def _make(tmp_path):
         rigs.append(rig(tmp_path, Inline(), seed))
         made = rigs[-1].__enter__()
         made.sink = Together(made.clock, size, wait_s)
-        made.sink.open = threading.Event()
         made.restart()
         return made
 
@@ -286,3 +296,30 @@ def test_a_receiver_that_is_away_for_a_day_gets_everything(make):
     for record in {name[:-3] for name in made.sink.taken}:
         mine = [name for name in made.sink.taken if name[:-3] == record]
         assert mine == sorted(mine)
+
+
+# What holds for all histories
+
+answers = st.lists(st.sampled_from([SLOW, NO, STRANGE, Later("busy", 60)]), max_size=BLOCKING_ATTEMPTS - 1)
+scripts = st.dictionaries(st.sampled_from("abcdefgh"), answers, max_size=8)
+steps = st.lists(st.tuples(st.sampled_from("abcdefghijklmn"), st.sampled_from([0, 0, 0, 0.3, 5, 100])), max_size=40)
+
+
+@settings(max_examples=50, deadline=None)
+@given(scripts, steps, st.integers(1, 5), st.sampled_from([0.0, 1.0, 30.0]))
+def test_everything_arrives_once_and_in_order(script, steps, size, wait_s):
+    """Whoever spoils whose batch; and nobody is parked."""
+    with rig(Path(gettempdir()), Inline(), seed=7) as made:
+        made.sink = Together(made.clock, size, wait_s)
+        made.restart()
+        made.sink.script = script
+        told = [f"{name}/{number:02}" for number, (name, _) in enumerate(steps)]
+        for name, (_, pause_s) in zip(told, steps, strict=True):
+            made.tell(name)
+            made.live(pause_s)
+        made.live(2 * DAY_S)
+    assert sorted(made.sink.taken) == sorted(name.replace("/", "") for name in told)
+    for name in {name[0] for name in told}:
+        mine = [taken for taken in made.sink.taken if taken[0] == name]
+        assert mine == sorted(mine)
+    assert [lanes for lanes in made.sink.lanes if not len(set(lanes)) == len(lanes) <= size] == []
