@@ -32,7 +32,7 @@ _LANES = f"""
 """
 """The lanes of a sink's pending deliveries, up to one more than a few: one look into the index for each."""
 
-_DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body"
+_DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.due_ms"
 
 _DUE_OF_MANY = f"""
   SELECT {_DELIVERY} FROM delivery d JOIN event e USING (sequence)
