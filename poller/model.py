@@ -178,6 +178,7 @@ class Delivery(NamedTuple):
 
     ``lane`` is what order is kept within: deliveries of one sink and lane go one after the other.
     ``attempts`` counts the sends that this event's own trouble ended, ``troubles`` those that the receiver's did.
+    It is due since ``due_ms``.
     ``shape`` names the stored definition of what is sent, empty for the event as it is; only then ``route`` may be
     empty too. ``begun``: an earlier send was begun, and how it ended is not known. ``steps`` are the results of
     the steps that are done, as JSON.
@@ -191,6 +192,7 @@ class Delivery(NamedTuple):
     attempts: int
     troubles: int
     body: bytes
+    due_ms: int = 0
     route: str = ""
     shape: str = ""
     begun: bool = False

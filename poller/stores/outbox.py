@@ -33,7 +33,7 @@ _LANES = f"""
 """The lanes of a sink's pending deliveries, up to one more than a few: one look into the index for each."""
 
 _DELIVERY = """
-  d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.route, d.shape, d.begun,
+  d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.due_ms, d.route, d.shape, d.begun,
   iif(d.shape = '', '', (SELECT results FROM step s
     WHERE s.sequence = d.sequence AND s.sink = d.sink AND s.route = d.route))
 """
