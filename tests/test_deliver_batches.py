@@ -29,6 +29,7 @@ class Together:
 
     def __init__(self, clock, size, wait_s):
         self.concurrency, self.batch_size, self.batch_wait_s = 4, size, wait_s
+        self.careful = False
         self.script, self.always = {}, Delivered()
         self.requests, self.times_ms, self.taken, self.lanes = [], [], [], []
         self.open = threading.Event()  # the rig sets it at its end
