@@ -22,7 +22,7 @@ LAYERS = {  # from the bottom; what is not named is shell, at the top
 }
 SHELL = 6
 PARTS = {
-    **dict.fromkeys(("connection", "exchange", "tls", "transport"), "http"),
+    **dict.fromkeys(("connection", "exchange", "rate", "tls", "transport"), "http"),
     **dict.fromkeys(("running", "sweep"), "poll"),
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
