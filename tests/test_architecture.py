@@ -20,7 +20,7 @@ LAYERS = {  # from the bottom; what is not named is shell, at the top
         1,
     ),
     "http": 2,
-    **dict.fromkeys(("sinks", "sources", "stores"), 3),
+    **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
     **dict.fromkeys(("config", "log"), 5),
 }
@@ -32,6 +32,7 @@ PARTS = {
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
 PURE = {"breaker", "diff", "envelope", "expression", "guard", "model", "pressure", "problems", "retry", "route"}
+PURE |= {f"actions.{part}" for part in ("answer", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
 
@@ -43,7 +44,7 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "httpx": {"http", "sources", "sinks"},
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
-    "pydantic": {"config", "problems", "settings", "sinks"},
+    "pydantic": {"actions", "config", "problems", "settings", "sinks"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
     "sqlite_utils": {"stores"},
