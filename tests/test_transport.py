@@ -191,9 +191,9 @@ def test_what_is_said_to_a_proxy_is_no_request(through, proxy_tls):
     with Proxy(tls=proxy_tls, status=503) as proxy, pytest.raises(ConnectFailed) as refused:
         ask(through(proxy), "https://hooks.test/")
     assert not refused.value.sent
-    with Proxy(tls=proxy_tls) as proxy, Receiver(close(), tls=server("127.0.0.1")) as receiver:
-        with pytest.raises(Disconnected) as lost:
-            ask(through(proxy), receiver.url)
+    rude = Receiver(close(), tls=server("127.0.0.1"))
+    with Proxy(tls=proxy_tls) as proxy, rude as receiver, pytest.raises(Disconnected) as lost:
+        ask(through(proxy), receiver.url)
     assert lost.value.sent
 
 
