@@ -15,20 +15,23 @@ LAYERS = {  # from the bottom; what is not named is shell, at the top
     **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "pressure"), 1),
     **dict.fromkeys(("problems", "retry", "route", "settings", "shape", "signing"), 1),
     "http": 2,
-    **dict.fromkeys(("sinks", "sources", "stores"), 3),
+    **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
     **dict.fromkeys(("config", "log"), 5),
 }
 SHELL = 6
 PARTS = {
-    **dict.fromkeys(("connection", "exchange", "tls", "transport"), "http"),
+    **dict.fromkeys(("connection", "exchange", "rate", "tls", "transport"), "http"),
     "endpoint": "sinks",
+    "connections": "config",
+    "routing": "config",
     **dict.fromkeys(("running", "sweep"), "poll"),
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
 PURE = {"batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "model", "pressure", "problems"}
 PURE |= {"retry", "route", "shape"}
+PURE |= {f"actions.{part}" for part in ("answer", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
 
@@ -40,7 +43,7 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "httpx": {"http", "sources", "sinks"},
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
-    "pydantic": {"config", "problems", "settings", "sinks"},
+    "pydantic": {"actions", "config", "problems", "settings", "sinks"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
     "sqlite_utils": {"stores"},
