@@ -173,6 +173,10 @@ class Event(NamedTuple):
     body: bytes
 
 
+CLOUDEVENT = "application/cloudevents+json; charset=utf-8"
+"""What an event is sent as."""
+
+
 class Delivery(NamedTuple):
     """One event on its way through one route to one sink.
 
@@ -197,7 +201,7 @@ class Delivery(NamedTuple):
     shape: str = ""
     begun: bool = False
     steps: bytes = b""
-    content_type: str = "application/cloudevents+json; charset=utf-8"
+    content_type: str = CLOUDEVENT
 
 
 @dataclass(frozen=True, slots=True)

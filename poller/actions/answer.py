@@ -7,12 +7,11 @@ from email.message import Message
 
 from poller.actions import Action, Call, Repeat
 from poller.actions.request import hide
-from poller.actions.steps import Later
 from poller.expression import Condition, EvaluationError, File, read
 from poller.expression.evaluation import expression
 from poller.expression.values import text
 from poller.http import HttpError, Response, TooLarge
-from poller.model import Gone, Refused
+from poller.model import Gone, Later, Refused
 from poller.retry import BUSY_S, parse_retry_after
 
 UNKNOWN = "it is not known whether it was done: look, then retry or drop it (poller dead)"

@@ -7,11 +7,10 @@ from typing import Any
 from poller.actions import Call, Connection, Look, Repeat
 from poller.actions.answer import UNKNOWN, Answer, Done, judge, seen
 from poller.actions.request import Request, ask
-from poller.actions.steps import Later
 from poller.expression import EvaluationError
 from poller.expression.values import equal
 from poller.http import HttpError, Response
-from poller.model import Refused
+from poller.model import Later, Refused
 
 MAX_PAGES = 100
 

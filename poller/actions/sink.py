@@ -10,10 +10,12 @@ from poller.actions.clients import Clients
 from poller.actions.inputs import InputError, prepare
 from poller.actions.look import Missing, look
 from poller.actions.request import build
-from poller.actions.steps import Advanced, Delivery, Later, Outcome, Step, Steps, pack, scope_of, step_key, unpack
+from poller.actions.steps import pack, step_key, unpack
 from poller.expression import EvaluationError
-from poller.model import Delivered, Refused
+from poller.model import Advanced, Delivered, Delivery, Later, Outcome, Refused
 from poller.rate import NoTurn
+from poller.route import event_of, scope_of
+from poller.shape import Shape, Step
 
 ONCE_ONLY = frozenset({Repeat.LOOK, Repeat.NEVER})
 
@@ -21,17 +23,21 @@ ONCE_ONLY = frozenset({Repeat.LOOK, Repeat.NEVER})
 class Actions:
     """Does the next step of each delivery. What is done is told by ``Advanced``, until the last one: ``Delivered``.
 
-    ``shape_of`` gives the steps that a delivery was made under. Once ``stop`` is set, by ``close`` too, requests
-    under way are abandoned.
+    ``shape_of`` gives what a delivery was made under. ``origin`` marks records that are made in Space Invoices. Once
+    ``stop`` is set, by ``close`` too, requests under way are abandoned.
     """
 
     batch_size = 1
+    batch_wait_s = 0.0
+    careful = True
 
     def __init__(
         self,
-        shape_of: Callable[[str], Steps],
+        shape_of: Callable[[str], Shape],
         connections: Mapping[str, Connection],
         stop: Event | None = None,
+        *,
+        origin: str = "poller",
         concurrency: int = 4,
         clock: Callable[[], float] = time,
     ) -> None:
@@ -39,6 +45,7 @@ class Actions:
         self._shape_of = shape_of
         self._connections = connections
         self._stop = stop or Event()
+        self._origin = origin
         self._clock = clock
         self._clients = Clients(self._stop)
 
@@ -73,9 +80,10 @@ class Actions:
         if connection is None or action is None:
             missing = f"action {step.action}" if connection else f"connection {step.connection}"
             return Refused(f"there is no {missing} any more", final=True)
-        scope = {**scope_of(delivery), "steps": dict(results)}
-        given = step.given.render(scope) if step.given is not None else {}
-        before = {"event": scope["event"], "step": {"id": step.id, "key": step_key(delivery, step)}}
+        scope = {**scope_of(delivery.body), "steps": dict(results)}
+        given = step.given.render(scope)
+        event = {**event_of(scope), "origin": self._origin}
+        before = {"event": event, "step": {"id": step.id, "key": step_key(delivery, step)}}
         call = Call(connection, action, prepare(action, given if isinstance(given, dict) else {}, before))
         try:
             return self._called(call, begun=delivery.begun)

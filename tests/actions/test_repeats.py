@@ -8,8 +8,8 @@ from systems.server import after, instead, ok, reset, timeout
 
 from poller.actions import Repeat, look, systems
 from poller.actions.answer import UNKNOWN
-from poller.actions.steps import Later, unpack
-from poller.model import Delivered, Gone, Refused
+from poller.actions.steps import unpack
+from poller.model import Delivered, Gone, Later, Refused
 
 
 def repeat(do):

@@ -12,10 +12,10 @@ from systems.spaceinvoices import PDF, SpaceInvoices
 
 from poller import tls
 from poller.actions import systems
-from poller.actions.steps import Advanced, Later, unpack
+from poller.actions.steps import unpack
 from poller.expression import File
 from poller.http import Link
-from poller.model import Delivered, Gone, Kind, Refused
+from poller.model import Advanced, Delivered, Gone, Kind, Later, Refused
 
 ALL = {f"{system.name}.{name}" for system in systems().values() for name in system.actions}
 EACH = pytest.mark.parametrize("do", sorted(SCENES))

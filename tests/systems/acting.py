@@ -11,12 +11,12 @@ from systems import contextual, coupontools, spaceinvoices
 from poller import tls
 from poller.actions import Connection, systems
 from poller.actions.sink import Actions
-from poller.actions.steps import Delivery, Step, Steps
 from poller.expression import template
 from poller.http import Link
-from poller.model import Kind
+from poller.model import Delivery, Kind
 from poller.rate import Bucket
 from poller.samples import sample
+from poller.shape import Shape, Step
 from poller.sources.spaceinvoices import RESOURCES
 
 VALUES = {
@@ -44,17 +44,16 @@ def connection(system, url, *, timeout_s=10.0, values=None, link=None, rate=1000
 
 def steps(*rows):
     """A route's steps: pairs of ``system.action`` and what is said of it; the ids are s1, s2, ..."""
-    return Steps(
-        tuple(
-            Step(f"s{place}", *do.split("."), template(given, VARIABLES) if given is not None else None)
-            for place, (do, given) in enumerate(rows, 1)
-        )
+    made = (
+        Step(f"s{place}", *do.split("."), template(given or {}, VARIABLES)) for place, (do, given) in enumerate(rows, 1)
     )
+    return Shape("{}", "a-route", steps=tuple(made))
 
 
 def delivery(resource="documents", kind=Kind.CREATED, **fields):
     event = sample("spaceinvoices", RESOURCES[resource], kind)
-    return Delivery(event.id, event.body, **{"shape": "shape-1"} | fields)
+    shaped = {"route": "a-route", "shape": "shape-1"}
+    return Delivery("it", 1, 1, event.id, event.trigger, 0, 0, event.body, **shaped | fields)
 
 
 @contextmanager
