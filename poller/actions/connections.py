@@ -1,14 +1,19 @@
 """``[connections.NAME]``: whose the requests to a system are. What it has to hold, its system says."""
 
 from threading import Event
+from time import time
 from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
 from poller import tls
-from poller.actions import Connection, System
+from poller.actions import Action, Call, Connection, Repeat, System
+from poller.actions.answer import Answer, judge
+from poller.actions.clients import Clients
+from poller.actions.request import ask
+from poller.actions.steps import Later
 from poller.http import Link
-from poller.rate import Bucket
+from poller.rate import Bucket, NoTurn
 from poller.settings import HttpsUrl, Interval, Secret, Strict
 
 
@@ -45,3 +50,18 @@ def connect(name: str, system: System, settings: ConnectionTable, stop: Event) -
         bucket=Bucket(settings.rate or system.rate, stop),
         link=Link(allow_private=settings.allow_private, tls=tls.context()),
     )
+
+
+def tried(connection: Connection, stop: Event) -> Answer | None:
+    """What the system says to its cheapest request, which changes nothing; None where it has none."""
+    probe = connection.system.probe
+    if probe is None:
+        return None
+    trial = Action("probe", "Probe", "", probe.method, probe.path, Repeat.SAFE, {})
+    call, clients = Call(connection, trial, {}), Clients(stop)
+    try:
+        return judge(call, clients.ask(connection, ask(call, probe)), int(time() * 1000))
+    except NoTurn as none:
+        return Later(str(none), none.after_s)
+    finally:
+        clients.close()
