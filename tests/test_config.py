@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poller.config import Config, ConfigError, find, load
-from poller.model import Order, Route, Target
+from poller.model import Case, Order, Route, Target
 from poller.pressure import Limits
 from poller.problems import tables
 from poller.settings import Secret
@@ -86,7 +86,7 @@ def test_every_shape_is_read(read):
     assert config.state.keeping() == Keep(7 * 86_400, 8 * 86_400, 9 * 86_400)
     assert config.state.limits() == Limits(10, 1536 << 20, 1 << 20)
     plan = config.plan()
-    assert plan.routes == (Route(("client.*", "document.created"), ("crm",)),)
+    assert plan.routes == (Route(("client.*", "document.created"), (Case(("crm",)),), "route-1"),)
     assert plan.sinks == (Target("crm"), Target("audit", Order.STREAM))
     assert plan.watches["documents"].every_s == 30
     assert plan.watches["clients"].every_s == 120
@@ -202,7 +202,7 @@ REFUSED = [
     ),
     (SINK + '[[route]]\non = ["*"]\nto = ["crn"]', 'route.0.to.0: there is no sink "crn"; did you mean "crm"?'),
     ('[[route]]\non = ["*"]\nto = []', "route.0.to: should name at least one"),
-    ('[[route]]\non = ["*"]', "route.0.to: is missing"),
+    ('[[route]]\non = ["*"]', 'route.0: should have one of "to", "do", "step" or "case"'),
     ("[route]", "route: should be a list"),
     (
         '[[route]]\non = ["price_list.*"]\nto = ["stdout"]',

@@ -11,8 +11,8 @@ from poller.actions import Action, Call, Connection, Repeat, System
 from poller.actions.answer import Answer, judge
 from poller.actions.clients import Clients
 from poller.actions.request import ask
-from poller.actions.steps import Later
 from poller.http import Link
+from poller.model import Later
 from poller.rate import Bucket, NoTurn
 from poller.settings import HttpsUrl, Interval, Secret, Strict
 

@@ -8,10 +8,9 @@ from systems.acting import connection
 from poller.actions import Call, Repeat
 from poller.actions.answer import UNKNOWN, Done, judge, repeat
 from poller.actions.reading import system
-from poller.actions.steps import Later
 from poller.expression import File
 from poller.http import ConnectFailed, Disconnected, Malformed, Response, TimedOut, TooLarge, Unsendable
-from poller.model import Gone, Refused
+from poller.model import Gone, Later, Refused
 
 NOW_MS = 1_770_000_000_000
 JSON = {"content-type": "application/json"}

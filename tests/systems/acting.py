@@ -52,8 +52,8 @@ def steps(*rows):
 
 def delivery(resource="documents", kind=Kind.CREATED, **fields):
     event = sample("spaceinvoices", RESOURCES[resource], kind)
-    shaped = {"route": "a-route", "shape": "shape-1"}
-    return Delivery("it", 1, 1, event.id, event.trigger, 0, 0, event.body, **shaped | fields)
+    made = Delivery("it", 1, 1, event.id, event.trigger, 0, 0, event.body, route="a-route", shape="shape-1")
+    return made._replace(**fields)
 
 
 @contextmanager
