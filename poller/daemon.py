@@ -20,6 +20,7 @@ from poller import __version__
 from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.deliver import drain
+from poller.log import flush
 from poller.model import Stream
 from poller.operations import operations
 from poller.schedule import CEILING_S, first_poll_ms
@@ -181,7 +182,7 @@ class Daemon:
 def leave(code: int) -> NoReturn:
     """End the process now: a poll that waits for the network is abandoned, nothing of it was committed."""
     sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     os._exit(code)
 
 
