@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -180,8 +179,10 @@ class Daemon:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now: a poll that waits for the network is abandoned, nothing of it was committed."""
-    sys.stdout.flush()
+    """End the process now: a poll that waits for the network is abandoned, nothing of it was committed.
+
+    What went to standard output was flushed then: now it might wait for a reader who does not read.
+    """
     flush()
     os._exit(code)
 
