@@ -120,14 +120,14 @@ class Daemon:
     def _follow(self, orgs: Iterable[str]) -> None:
         new = [stream for stream in self._service.streams(orgs) if stream not in self._followed]
         for stream in new:
-            self._followed.add(stream)
-            first_ms = first_poll_ms(
+            first_ms = first_poll_ms(  # the state may be locked: then the stream is new once more at the next look
                 self._service.store.standing(stream),
                 self._service.plan.watches[stream.resource],
                 now_ms=wall_ms(),
                 spread_s=len(new) / self._rate,
                 chance=random.random(),
             )
+            self._followed.add(stream)
             self._at(first_ms, self._poll, stream.name, stream)
 
     def _unfollow(self, orgs: set[str]) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -293,10 +294,13 @@ class SqliteStore:
 
 @contextmanager
 def _as_store_error() -> Iterator[None]:
+    began = monotonic()
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"the state cannot be used now: {error}") from error
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        waited = f" (waited {monotonic() - began:.1f} s)" if busy else ""
+        raise StoreError(f"the state cannot be used now: {error}{waited}") from error
 
 
 def _marks(found: Iterable[tuple[Any, ...]]) -> dict[str, Mark]:
