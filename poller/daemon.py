@@ -142,6 +142,7 @@ class Daemon:
         try:
             next_ms = self._service.poll(stream).next_poll_ms
         except StoreError as error:
+            self._service.stall(error, STORE_RETRY_S)
             next_ms = wall_ms() + int(STORE_RETRY_S * 1000)
             if not self._service.stop.is_set():
                 log.warning("stream.stalled", stream=stream.name, reason=str(error))

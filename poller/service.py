@@ -59,6 +59,8 @@ class Service:
         self.limits = limits
         self._full: dict[str, str] = {}
         self._measured_at = float("-inf")
+        self._stalled = ""
+        self._stalled_until = float("-inf")
         self.senders = [
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
@@ -114,7 +116,12 @@ class Service:
     @property
     def pressed(self) -> str:
         """Why polls pause, in words; empty while they do not."""
-        return "; ".join(self._full.values())
+        stalled = [self._stalled] if time.monotonic() < self._stalled_until else []
+        return "; ".join([*self._full.values(), *stalled])
+
+    def stall(self, error: StoreError, pause_s: float) -> None:
+        """Have polls pause for so long, since nothing of them could be kept; then they find out whether it can."""
+        self._stalled, self._stalled_until = str(error), time.monotonic() + pause_s
 
     def under_pressure(self) -> bool:
         """Whether polls have to pause, since the outbox or the disk is full. Deliveries go on."""
@@ -125,7 +132,7 @@ class Service:
                 log.warning("polls.paused", reason=self.pressed)
             elif before and not self.pressed:
                 log.info("polls.resumed")
-        return bool(self._full)
+        return bool(self.pressed)
 
     def _load(self) -> Load:
         """How much there is now; what is pending for sinks that are no longer configured does not count."""

@@ -5,6 +5,7 @@ A build that kills itself stands for whoever kills it: at just this point, every
 
 import json
 import re
+import resource
 import sqlite3
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from signal import SIGKILL, SIGTERM
 
 import pytest
 from process import SECRET, Site, only, webhook
-from receiver import Receiver, hang
+from receiver import Receiver, delay, hang
 
 CLIENTS = only("clients")
 
@@ -198,9 +199,10 @@ def test_fault_09_a_signal_in_a_migration(site):
 
 
 QUICK = """
-from poller import daemon
+from poller import daemon, service
 from poller.stores import opening
 daemon.STORE_RETRY_S = daemon.LOOK_UP_RETRY_S = 0.2
+service.PRESSURE_EVERY_S = 0.1
 opening._PRAGMAS += ("busy_timeout = 300",)
 """
 """It gives up on a lock after 0.3 s in place of 5, and tries again after 0.2 s in place of 30."""
@@ -239,3 +241,38 @@ def test_fault_12_a_lock_makes_no_organization_forgotten(tmp_path, api, account)
             account.add_organization("Other")
             poller.until(lambda: len(poller.log("organizations.failed")) > 1)
         poller.until(lambda: site.baselined(2))
+
+
+def delivered(site):
+    return site.query("SELECT count(*) FROM delivery WHERE state = 'delivered'")[0][0]
+
+
+@contextmanager
+def no_room(site, poller):
+    """As with a disk that is full: no file of the process can grow, and its log of the database is long already."""
+    most_bytes = 64 << 10
+    assert site.database.with_name("poller.db-wal").stat().st_size > most_bytes
+    before = resource.prlimit(poller.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(poller.pid, resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    yield
+    resource.prlimit(poller.pid, resource.RLIMIT_FSIZE, before)
+
+
+def test_fault_14_15_a_disk_without_room(tmp_path, api, account, org):
+    """Polls pause and say why, nothing is sent whose answer could not be kept; with room, all goes on by itself."""
+    patch = QUICK.replace("STORE_RETRY_S = daemon", "STORE_RETRY_S = 1.0\ndaemon")
+    with Receiver(always=delay(0.5)) as receiver:
+        site = Site(tmp_path, api.url, CLIENTS + webhook("hook", receiver.url), patch=patch)
+        with site.start() as poller:
+            poller.until(lambda: site.baselined(1))
+            account.bulk_create(org, "clients", 12)
+            poller.until(lambda: receiver.records)
+            with no_room(site, poller):
+                account.create(org, "clients")
+                poller.until(lambda: poller.log("sink.stalled") and poller.log("stream.stalled"))
+                sent = len(receiver.records)
+                poller.until(lambda: "the state cannot be used now: disk I/O error" in site.status()["polls_paused"])
+                assert len(receiver.records) == sent <= delivered(site) + 4
+            poller.until(lambda: delivered(site) == 13)
+            assert poller.stop().code == 0
+    assert len(receiver.records) == len({record.id for record in receiver.records}) == 13
