@@ -26,6 +26,7 @@ from poller.schedule import CEILING_S, first_poll_ms
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
 from poller.sources import Denied, SourceError
 from poller.stores import Keep, StoreError
+from poller.stores.opening import OpeningError
 
 log = structlog.get_logger()
 
@@ -69,7 +70,7 @@ class Daemon:
         """Work until SIGTERM or SIGINT, then finish what is under way. A second signal ends the process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        control = Control(socket_path(self._database), self._commands())
+        control = self._control()
         stop = self._service.stop
         drains = [
             threading.Thread(target=drain, args=(queue, stop), name=f"drain-{queue.name}", daemon=True)
@@ -91,6 +92,14 @@ class Daemon:
             thread.join(DRAIN_S)
         self._service.close()
         log.info("poller.stopped")
+
+    def _control(self) -> Control:
+        path = socket_path(self._database)
+        try:
+            return Control(path, self._commands())
+        except OSError as error:
+            self._service.close()
+            raise OpeningError(f"{path} cannot be made: {error.strerror}; see [state] path") from error
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Say so by what takes no lock: the signal may have come while this very thread was holding it."""

@@ -276,3 +276,28 @@ def test_fault_14_15_a_disk_without_room(tmp_path, api, account, org):
             poller.until(lambda: delivered(site) == 13)
             assert poller.stop().code == 0
     assert len(receiver.records) == len({record.id for record in receiver.records}) == 13
+
+
+NO_RIGHTS = """
+import ctypes
+# Root is above the modes of files by its capabilities only: give them all up.
+assert ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()) == 0
+"""
+
+
+@pytest.mark.parametrize("left", [None, ("", "-wal", "-shm"), ("",)], ids=["nothing", "state and log", "state"])
+def test_fault_16_a_folder_that_cannot_be_written(tmp_path, api, left):
+    """It does not start, and names the folder; the state that is there is whole."""
+    site = Site(tmp_path / "state", api.url, CLIENTS)
+    if left:
+        assert site.run("once").code == 0
+        for path in site.folder.glob("poller.db-*"):
+            if path.name.removeprefix("poller.db") not in left:
+                path.unlink()
+    site.folder.chmod(0o500)
+    done = site.run("run", patch=NO_RIGHTS)
+    site.folder.chmod(0o700)
+    assert (done.code, done.out) == (74, "")
+    assert f"{site.folder}" in done.err
+    assert "Traceback" not in done.err
+    assert site.run("once").code == 0
