@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -138,12 +138,17 @@ class SqliteStore:
 
     def commit(self, stream: Stream, step: Step, now_ms: int) -> int:
         """See ``Store.commit``."""
-        with self._writing():
-            number = self._id(stream)
-            self._remember(number, stream.resource, step.findings)
-            self._quarantine(number, step.quarantined, now_ms)
-            outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
-            self._run(_SAVE_PROGRESS, *rows.progress_row(step.progress), step.decided, number)
+        with self._mutex:
+            with self._writing():
+                number = self._id(stream)
+                self._remember(number, stream.resource, step.findings)
+                self._quarantine(number, step.quarantined, now_ms)
+                outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
+                self._run(_SAVE_PROGRESS, *rows.progress_row(step.progress), step.decided, number)
+                sequence = opening.last_sequence(self._connection)
+            if step.outgoing:
+                with suppress(OSError):  # it may lag behind
+                    self._lock.advance(sequence)
         return len(step.outgoing)
 
     def _remember(self, number: int, resource: str, findings: Sequence[Finding]) -> None:

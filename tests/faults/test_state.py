@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from signal import SIGKILL, SIGTERM
 
 import pytest
-from process import SECRET, Site, only, webhook
+from process import SECRET, Site, file, lines, only, webhook
 from receiver import Receiver, delay, hang
 
 CLIENTS = only("clients")
@@ -301,3 +301,23 @@ def test_fault_16_a_folder_that_cannot_be_written(tmp_path, api, left):
     assert f"{site.folder}" in done.err
     assert "Traceback" not in done.err
     assert site.run("once").code == 0
+
+
+def test_fault_19_the_log_of_the_database_is_deleted_after_a_kill(tmp_path, api, account, org):
+    """What was committed last was in it: that is told, not passed over; going on from it tells the same ids again."""
+    told = tmp_path / "events.jsonl"
+    site = Site(tmp_path, api.url, CLIENTS + file("file", told))
+    assert site.run("once").code == 0
+    with site.start() as poller:
+        account.create(org, "clients")
+        poller.until(lambda: lines(told))
+        poller.kill()
+    for end in ("-wal", "-shm"):
+        site.database.with_name(f"poller.db{end}").unlink()
+    refused = site.run("run")
+    assert refused.code == 70
+    assert f"{site.database} is older than it was" in refused.err
+    assert site.run("once", "--accept-state-loss").code == 0
+    first, second = lines(told)
+    assert first["id"] == second["id"]
+    assert first["sequence"] < second["sequence"]

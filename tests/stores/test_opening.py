@@ -254,7 +254,7 @@ def older(path, opened, make_feed, make_record, now_ms):
 def test_an_older_state_is_told(opened, used, path, make_feed, make_record, now_ms):
     """A backup, or a log that was deleted: the lock file knows better."""
     older(path, opened, make_feed, make_record, now_ms)
-    refused(opened, path, OlderError, 70, "is older than it was when it was last closed")
+    refused(opened, path, OlderError, 70, "is older than it was when poller last used it")
     refused(opened, path, OlderError, 70, "go on from it with --accept-state-loss")
 
 
