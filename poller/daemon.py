@@ -4,15 +4,18 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, NoReturn
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor as JobPool
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from poller import __version__
@@ -33,6 +36,11 @@ log = structlog.get_logger()
 LOOK_UP_RETRY_S = 30.0
 STORE_RETRY_S = 30.0
 TIDY_EVERY_MS = 600_000
+
+CLOCK_LOOK_S = 5.0
+"""How often it is looked whether the clock was set back."""
+ADJUSTED_MS = 1000
+"""A clock that goes back by no more is one that is being adjusted."""
 
 
 class Daemon:
@@ -83,7 +91,7 @@ class Daemon:
         self._at(wall_ms(), self._look_up, "organizations")
         self._at(wall_ms(), self._tidy, "tidying")
         log.info("poller.started", version=__version__, sinks=[queue.name for queue in self._service.drains])
-        self._signals.get()
+        self._until_signal()
         stop.set()
         control.close()
         self._scheduler.shutdown(wait=False)
@@ -107,6 +115,28 @@ class Daemon:
             os._exit(128 + number)
         self._stopping = True
         self._signals.put(number)
+
+    def _until_signal(self) -> None:
+        offset_ms = _offset_ms()
+        while True:
+            with suppress(Empty):
+                self._signals.get(timeout=CLOCK_LOOK_S)
+                return
+            before_ms, offset_ms = offset_ms, _offset_ms()
+            if offset_ms < before_ms - ADJUSTED_MS:
+                self._set_back(before_ms - offset_ms)
+
+    def _set_back(self, by_ms: int) -> None:
+        """Plan anew what was planned by a clock that was set back, else all would stand still for as long."""
+        log.warning("clock.set_back", by_s=round(by_ms / 1000))
+        for job in self._scheduler.get_jobs():
+            with suppress(JobLookupError):  # it has just begun
+                job.modify(next_run_time=job.next_run_time - timedelta(milliseconds=by_ms))
+        try:
+            self._service.store.set_back(by_ms, wall_ms())
+        except StoreError as error:
+            log.warning("clock.failed", reason=str(error))
+        self._service.wake()
 
     def _at(self, time_ms: int, job: Callable[..., None], name: str, *arguments: object) -> None:
         moment = datetime.fromtimestamp(time_ms / 1000, UTC)
@@ -186,6 +216,11 @@ class Daemon:
             return answer
 
         return command
+
+
+def _offset_ms() -> int:
+    """How far the clock of the machine is ahead of one that nobody can set."""
+    return wall_ms() - time.monotonic_ns() // 1_000_000
 
 
 def leave(code: int) -> NoReturn:

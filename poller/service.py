@@ -17,6 +17,7 @@ from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
 from poller.running import Tools
 from poller.schedule import after_poll
+from poller.signing import EARLIEST_S
 from poller.sinks import Sink
 from poller.sources import Source, SourceError
 from poller.sources.spaceinvoices import SpaceInvoices
@@ -124,10 +125,10 @@ class Service:
         self._stalled, self._stalled_until = str(error), time.monotonic() + pause_s
 
     def under_pressure(self) -> bool:
-        """Whether polls have to pause, since the outbox or the disk is full. Deliveries go on."""
+        """Whether polls have to pause: the outbox or the disk is full, or nothing can be kept. Deliveries go on."""
         if time.monotonic() - self._measured_at > PRESSURE_EVERY_S:
             self._measured_at = time.monotonic()
-            before, self._full = self.pressed, pressure(self._load(), self.limits, self._full)
+            before, self._full = self.pressed, pressure(self._load(), self.limits, self._full) | _unset_clock()
             if self.pressed and not before:
                 log.warning("polls.paused", reason=self.pressed)
             elif before and not self.pressed:
@@ -162,6 +163,13 @@ class Service:
         for sender in self.senders:
             sender.shutdown(wait=False, cancel_futures=True)
         self.store.close()
+
+
+def _unset_clock() -> dict[str, str]:
+    """Why polls have to pause where nobody knows the time: events would bear a wrong one for ever."""
+    if wall_ms() >= EARLIEST_S * 1000:
+        return {}
+    return {"clock": "the clock of this machine is before 2025; set it"}
 
 
 def _suspended(standing: Standing, reason: str) -> Standing:

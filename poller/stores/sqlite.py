@@ -250,6 +250,11 @@ class SqliteStore:
             shrunk = upkeep.shrink(self._connection)
         return expired + pruned + shrunk
 
+    def set_back(self, by_ms: int, now_ms: int) -> None:
+        """Have all that waits do so by a clock that was set back by so much."""
+        with self._writing():
+            outbox.set_back(self._connection, by_ms, now_ms)
+
     def load(self) -> Load:
         """How much there is of what ``pressure`` limits."""
         with self._reading():

@@ -14,7 +14,7 @@ from signal import SIGKILL, SIGTERM
 
 import pytest
 from process import SECRET, Site, file, lines, only, webhook
-from receiver import Receiver, delay, hang
+from receiver import Receiver, answer, delay, hang
 
 CLIENTS = only("clients")
 
@@ -321,3 +321,63 @@ def test_fault_19_the_log_of_the_database_is_deleted_after_a_kill(tmp_path, api,
     first, second = lines(told)
     assert first["id"] == second["id"]
     assert first["sequence"] < second["sequence"]
+
+
+CLOCK = """
+import datetime, time
+from pathlib import Path
+from apscheduler.schedulers import base
+from poller import daemon, retry, service
+
+true_ns, moved = time.time_ns, Path("clock")
+time.time_ns = lambda: true_ns() + int(moved.read_text()) * 10**9
+
+class Moved(datetime.datetime):
+    @classmethod
+    def now(cls, zone=None):
+        return datetime.datetime.fromtimestamp(time.time_ns() / 1e9, zone)
+
+base.datetime = Moved
+daemon.CLOCK_LOOK_S = service.PRESSURE_EVERY_S = 0.1
+retry.SINK_WAITS_S = (1.0,)
+"""
+"""The clock of the process is off by as many seconds as the file says; that one is looked at all the time."""
+
+
+def moved(site, by_s):
+    new = site.folder / "clock.new"
+    new.write_text(str(by_s))
+    new.rename(site.folder / "clock")
+
+
+@pytest.mark.parametrize("by_s", [-3600, 86_400], ids=["an hour back", "a day forward"])
+def test_fault_23_the_clock_jumps(tmp_path, api, account, org, by_s):
+    """Polls go on at their intervals, what was put off comes when it would have come, and nothing comes twice."""
+    with Receiver(answer(500)) as receiver:
+        site = Site(tmp_path, api.url, CLIENTS + webhook("hook", receiver.url), patch=CLOCK, every="300ms")
+        moved(site, 0)
+        with site.start() as poller:
+            poller.until(lambda: site.baselined(1))
+            account.create(org, "clients")
+            poller.until(lambda: receiver.records)
+            moved(site, by_s)
+            poller.until(lambda: delivered(site) == 1)
+            account.create(org, "clients")
+            poller.until(lambda: delivered(site) == 2)
+            assert poller.stop().code == 0
+    first, again, second = (record.id for record in receiver.records)
+    assert first == again != second
+    assert [line["by_s"] for line in poller.log("clock.set_back")] == ([3600] if by_s < 0 else [])
+
+
+def test_fault_23_a_clock_that_is_not_set(tmp_path, api, account, org):
+    """In 1970 nothing is polled, and status says why; once the clock is right all goes on."""
+    site = Site(tmp_path, api.url, CLIENTS, patch=CLOCK)
+    moved(site, -int(time.time()) + 1000)
+    with site.start() as poller:
+        poller.until(lambda: "the clock of this machine is before 2025" in site.status()["polls_paused"])
+        moved(site, 0)
+        poller.until(lambda: site.baselined(1))
+        account.create(org, "clients")
+        poller.until(poller.events)
+        assert site.status()["polls_paused"] == ""
