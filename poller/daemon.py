@@ -91,6 +91,8 @@ class Daemon:
         self._at(wall_ms(), self._look_up, "organizations")
         self._at(wall_ms(), self._tidy, "tidying")
         log.info("poller.started", version=__version__, sinks=[queue.name for queue in self._service.drains])
+        for sink, pending in self._service.unknown_sinks().items():
+            log.warning("sink.unknown", sink=sink, pending=pending, hint="they wait until a sink has that name again")
         self._until_signal()
         stop.set()
         control.close()

@@ -137,8 +137,15 @@ class Service:
 
     def _load(self) -> Load:
         """How much there is now; what is pending for sinks that are no longer configured does not count."""
-        load, names = self.store.load(), {queue.name for queue in self.drains}
-        return load._replace(pending={sink: count for sink, count in load.pending.items() if sink in names})
+        load = self.store.load()
+        return load._replace(pending={sink: count for sink, count in load.pending.items() if sink in self._names()})
+
+    def unknown_sinks(self) -> dict[str, int]:
+        """How many deliveries are pending for each sink that is not configured, or not any more."""
+        return {sink: count for sink, count in self.store.load().pending.items() if sink not in self._names()}
+
+    def _names(self) -> set[str]:
+        return {queue.name for queue in self.drains}
 
     def tidy(self, keep: Keep) -> None:
         """Forget what has served its time, a chunk after the other."""

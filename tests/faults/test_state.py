@@ -3,6 +3,7 @@
 A build that kills itself stands for whoever kills it: at just this point, every time.
 """
 
+import ast
 import json
 import re
 import resource
@@ -10,11 +11,14 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing, contextmanager
+from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 import pytest
 from process import SECRET, Site, file, lines, only, webhook
 from receiver import Receiver, answer, delay, hang
+
+import poller
 
 CLIENTS = only("clients")
 
@@ -381,3 +385,27 @@ def test_fault_23_a_clock_that_is_not_set(tmp_path, api, account, org):
         account.create(org, "clients")
         poller.until(poller.events)
         assert site.status()["polls_paused"] == ""
+
+
+FORKS = {"subprocess", "multiprocessing", "pty"}
+FORKING = re.compile(r"fork|forkpty|posix_spawnp?|system|popen|exec[lv]p?e?|spawn[lv]p?e?|ProcessPoolExecutor")
+
+
+def forking(tree):
+    """What in a module makes another process: by its import, or by the name of a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] in FORKS)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in FORKS:
+            yield node.module
+        elif (name := getattr(node, "attr", getattr(node, "name", ""))) and FORKING.fullmatch(name):
+            yield name
+
+
+def test_fault_24_no_process_is_made_while_the_database_is_open():
+    """A child would share its locks, and drop them: poller has threads, and no children at all."""
+    modules = sorted(Path(poller.__file__).parent.rglob("*.py"))
+    assert len(modules) > 50
+    assert {path.name: found for path in modules if (found := [*forking(ast.parse(path.read_text()))])} == {}
+    for code in ("import subprocess", "from multiprocessing.pool import Pool", "import os; os.fork()", "os.execvpe()"):
+        assert [*forking(ast.parse(code))]
