@@ -341,6 +341,17 @@ def _capped(most):
     return fault
 
 
+@pytest.mark.parametrize("cap", [100, 2, 1])
+def test_records_without_a_usable_date_end_no_listing(world, source, clients, cap):
+    """Also where they fill whole pages: a listing of news by such a filter that lets them pass comes to its end."""
+    ids = world.bulk_create(clients.org, "clients", 9)
+    for one in (2, 3, 4, 8):
+        odd = world.account.get("clients", ids[one]) | {"updatedAt": "soon"}
+        world.account.put_raw(clients.org, "clients", ids[one], json.dumps(odd).encode())
+    world.simulator.faults.always(_capped(cap))
+    assert {record.id for record in listed(source, clients, Increment(0))} == {*ids}
+
+
 def test_a_stream_of_bad_records_alone_is_no_listing(world, source, clients):
     """A whole page without one usable id: something else is wrong."""
     for one in world.bulk_create(clients.org, "clients", 150):
