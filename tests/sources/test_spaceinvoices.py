@@ -188,7 +188,7 @@ def test_a_server_that_lowers_its_page_limit_costs_pages_not_records(world, sour
     assert [record.id for page in pages for record in page.records] == ids
 
 
-def test_records_that_appear_and_vanish_meanwhile_shift_nothing(world, source, clients):
+def test_fault_35_records_that_appear_and_vanish_meanwhile_shift_nothing(world, source, clients):
     """Keys, not places: each of the others is shown exactly once."""
     ids = world.bulk_create(clients.org, "clients", 250)
     shown = []
@@ -387,7 +387,7 @@ def test_a_bad_record_at_every_place_ends_all_the_same(world, source, clients):
     ],
     ids=["500", "502", "503", "429", "429 soon", "429 -5", "429 0", "reset", "cut"],
 )
-def test_passing_trouble_is_tried_again(world, source, clients, fault):
+def test_fault_26_32_passing_trouble_is_tried_again(world, source, clients, fault):
     """Three times in one listing, and nobody notices."""
     ids = world.bulk_create(clients.org, "clients", 3)
     world.simulator.faults.next(fault, TRIES - 1)
