@@ -262,7 +262,7 @@ def no_room(site, poller):
     resource.prlimit(poller.pid, resource.RLIMIT_FSIZE, before)
 
 
-def test_fault_14_15_a_disk_without_room(tmp_path, api, account, org):
+def test_fault_14_15_16_a_disk_without_room(tmp_path, api, account, org):
     """Polls pause and say why, nothing is sent whose answer could not be kept; with room, all goes on by itself."""
     patch = QUICK.replace("STORE_RETRY_S = daemon", "STORE_RETRY_S = 1.0\ndaemon")
     with Receiver(always=delay(0.5)) as receiver:
