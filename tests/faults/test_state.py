@@ -379,7 +379,7 @@ def test_fault_23_a_clock_that_is_not_set(tmp_path, api, account, org):
     site = Site(tmp_path, api.url, CLIENTS, patch=CLOCK)
     moved(site, -int(time.time()) + 1000)
     with site.start() as poller:
-        poller.until(lambda: "the clock of this machine is before 2025" in site.status()["polls_paused"])
+        poller.up().until(lambda: "the clock of this machine is before 2025" in site.status()["polls_paused"])
         moved(site, 0)
         poller.until(lambda: site.baselined(1))
         account.create(org, "clients")
