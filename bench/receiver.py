@@ -1,12 +1,17 @@
-"""A receiver of webhooks that says yes to everything, as fast as it can: ``python receiver.py`` prints its port."""
+"""A receiver of webhooks that says yes to everything, as fast as it can: ``python receiver.py`` prints its port.
+
+A GET is answered by when each POST came, in nanoseconds of the system's monotonic clock, a line each.
+"""
 
 import asyncio
 import re
 import sys
+from time import monotonic_ns
 from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _YES = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_came_ns: list[int] = []
 
 
 class Receiver(asyncio.Protocol):
@@ -26,7 +31,17 @@ class Receiver(asyncio.Protocol):
             if len(self._unread) < size:
                 return
             self._unread = self._unread[size:]
-            self._transport.write(_YES if b"webhook-signature: v1," in head else _YES.replace(b"200", b"401"))
+            self._transport.write(_times() if head.startswith(b"GET ") else _taken(head))
+
+
+def _taken(head: bytes) -> bytes:
+    _came_ns.append(monotonic_ns())
+    return _YES if b"webhook-signature: v1," in head else _YES.replace(b"200", b"401")
+
+
+def _times() -> bytes:
+    text = "\n".join(map(str, _came_ns)).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
 
 
 async def main() -> None:
