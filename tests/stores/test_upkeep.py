@@ -138,21 +138,6 @@ def test_the_file_shrinks(store, old, path, now_ms):
     assert store._one("PRAGMA freelist_count") == (0,)
 
 
-def test_the_log_stays_small(store, feed, make_record, path):
-    """A large commit leaves no large log: it is cut back to its limit by the next."""
-    wal = path.with_name("poller.db-wal")
-    with store._writing():
-        for number in range(20):
-            store._run("INSERT INTO body VALUES (?, 0, randomblob(4 << 20))", 1000 + number)
-    assert wal.stat().st_size > 80 << 20
-    store._run("PRAGMA wal_checkpoint(RESTART)")
-    feed.show(make_record("x"))
-    assert wal.stat().st_size <= 64 << 20
-    for number in range(200):
-        feed.show(make_record("x", f"{number}"))
-    assert wal.stat().st_size <= 64 << 20
-
-
 # Expiry
 
 
