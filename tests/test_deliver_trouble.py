@@ -1,6 +1,7 @@
 """Loop two and trouble: the receiver's, that of one event, an operator's word in between; days pass in no time."""
 
 import json
+import random
 import threading
 import time
 from itertools import pairwise
@@ -108,28 +109,88 @@ def test_concurrency_comes_back_minute_by_minute(threaded):
     assert {1, 2, 3, 4} == set(most[:-1])
 
 
-def test_a_receiver_that_is_away_for_three_days_gets_everything(tmp_path):
+TIMEOUT_MS = 15_000
+AWAY = {
+    "refuses connections": [Later("http://127.0.0.1: connection refused")],
+    "answers 500": [retry.outcome(500, {}, 0)],
+    "answers 429": [retry.outcome(429, {}, 0)],
+    "answers 503 and for how long": [retry.outcome(503, {"retry-after": "120"}, 0)],
+    "does not answer": [Later("http://127.0.0.1: the deadline of 15 s passed")],
+    "does each of these": [
+        Later("http://127.0.0.1: connection refused"),
+        retry.outcome(500, {}, 0),
+        retry.outcome(429, {}, 0),
+        Later("http://127.0.0.1: the deadline of 15 s passed"),
+    ],
+}
+
+
+def away(rig, outcomes, seed=1):
+    """Have the receiver say one of these from now on; what it does not answer takes the whole timeout."""
+    send, dice = type(rig.sink).send.__get__(rig.sink), random.Random(seed)
+
+    def send_away(batch):
+        rig.sink.always = dice.choice(outcomes)
+        found = send(batch)
+        rig.clock.now_ms += TIMEOUT_MS if "deadline" in found[0].reason else 0
+        return found
+
+    rig.sink.send = send_away
+
+
+def back(rig):
+    del rig.sink.send
+    rig.sink.always = Delivered()
+
+
+@pytest.mark.parametrize("outcomes", AWAY.values(), ids=AWAY)
+def test_a_receiver_that_is_away_for_three_days_gets_everything(tmp_path, outcomes):
     """Beginning six minutes after it is back, in order per record; no event paid for it, and probes were few."""
     with rig(tmp_path, Inline(), seed=1) as made:
-        made.sink.always = SLOW
-        told = {}
-        for number in range(300):
-            name = f"r{number % 40}/{number:03}"
-            made.tell(name)
-            told[name.replace("/", "")] = made.clock.now_ms
-            made.live(3 * DAY_S / 300)
-        away = len(made.sink.sent)
-        assert away < 3 * DAY_S / (300 * 0.8) + 20
-        back_ms, made.sink.always = made.clock.now_ms, Delivered()
-        made.live(360)
-        assert made.sink.taken
-        made.live(360)
-        assert made.count("delivered") == 300
-        assert made.sink.times_ms[away] - back_ms <= 360_000
-    for record in {name[:-3] for name in told}:
-        mine = [name for name in made.sink.taken if name[:-3] == record]
-        assert mine == sorted(mine)
+        told = []
+
+        def tell(bunches, span_s):
+            for _ in range(bunches):
+                names = [f"r{number % 300}/{number:04}" for number in range(len(told), len(told) + 10)]
+                made.tell(*names)
+                told.extend(name.replace("/", "") for name in names)
+                made.live(span_s / bunches)
+
+        tell(5, 60)
+        away(made, outcomes)
+        sent = len(made.sink.sent)
+        tell(200, 3 * DAY_S)
+        probes = len(made.sink.sent) - sent
+        assert probes <= 3 * DAY_S / (300 * 0.8) + 20
+        back(made)
+        back_ms = made.clock.now_ms
+        tell(10, 360)
+        first_ms = made.sink.times_ms[sent + probes]
+        tell(5, 360)
+        assert set(made.states()) == {"delivered 1"}
+        assert made.count("delivered") == len(told) == 2200
+    assert first_ms - back_ms <= 360_000
     assert sorted(made.sink.taken) == sorted(told)
+    for record in {name[:-4] for name in told}:
+        mine = [name for name in made.sink.taken if name[:-4] == record]
+        assert mine == sorted(mine)
+
+
+@pytest.mark.parametrize("outcomes", AWAY.values(), ids=AWAY)
+@pytest.mark.parametrize("events", [1, 3, 50])
+def test_whenever_it_comes_back_the_next_attempt_begins_within_six_minutes(tmp_path, outcomes, events):
+    """Also where one that fails has just begun; every wait is as long as chance can make it."""
+    with rig(tmp_path, Inline()) as made:
+        made.queue.chance = lambda: 1.0
+        made.tell(*(f"r{number}/1" for number in range(events)))
+        away(made, outcomes)
+        made.live(7200)
+        last_ms = made.sink.times_ms[-1]
+        back(made)
+        made.live(720)
+        assert made.count("delivered") == events
+    assert max(later - earlier for earlier, later in pairwise(made.sink.times_ms)) <= 360_000
+    assert made.sink.times_ms[-events] - last_ms <= 360_000
 
 
 def test_an_event_that_always_times_out_stops_no_other(tmp_path):
