@@ -42,10 +42,11 @@ class Record(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """What a behaviour has to do with: the connection, and the end of the test."""
+    """What a behaviour has to do with: the connection, the end of the test, and the request."""
 
     sock: socket.socket
     stop: threading.Event
+    record: Record
 
     def head(self, status, *headers):
         lines = [f"HTTP/1.1 {status} Scripted", *(f"{name}: {value}" for name, value in headers)]
@@ -256,7 +257,7 @@ class Receiver:
         with self._lock:
             self.records.append(record)
             behave = self._script.popleft() if self._script else self._always
-        return rest if behave(Wire(sock, self._stop)) else None
+        return rest if behave(Wire(sock, self._stop, record)) else None
 
 
 def _take(sock, number, data):

@@ -8,12 +8,16 @@ from itertools import pairwise
 
 import pytest
 from drains import DAY_S, NOW_MS, Inline, rig
+from pauses import pauses
+from process import eventually
+from receiver import Receiver, answer
 
 from poller import retry
 from poller.breaker import FAILURES, Breaker
-from poller.deliver import IDLE_S, drain
+from poller.deliver import IDLE_S, Drain, drain
 from poller.model import Delivered, Gone, Later, Order, Refused
 from poller.retry import BLOCKING_ATTEMPTS, EVENT_WAITS_S
+from poller.sinks.webhook import Config
 from poller.stores import Keep
 from poller.stores.outbox import Selection
 
@@ -333,25 +337,62 @@ def test_one_event_that_is_refused_for_ever_delays_no_other(tmp_path):
         assert (made.count("parked"), made.count("delivered")) == (1, 10_079)
 
 
-def test_one_event_that_is_refused_for_ever_delays_no_other_in_real_time(tmp_path, monkeypatch):
-    """Ten thousand through four threads, the refused one tried again all the time: the stream never pauses."""
-    monkeypatch.setattr(retry, "EVENT_WAITS_S", (0.0, *[0.05] * 1000))
-    with rig(tmp_path) as made:
-        made.queue.now_ms = made.sink._clock = lambda: time.time_ns() // 1_000_000
-        made.sink.script["r100"] = NO
-        made.tell(*(f"r{number}/1" for number in range(10_000)))
+class Wall:
+    """The clock on the wall."""
+
+    @property
+    def now_ms(self):
+        return time.time_ns() // 1_000_000
+
+    def __call__(self):
+        return self.now_ms
+
+
+BATCHES, BATCH = 100, 100
+ALONE = 20
+
+
+def test_one_event_that_is_refused_for_ever_delays_no_other_by_a_second(tmp_path, monkeypatch):
+    """Ten thousand to a receiver on loopback; one that it refuses is tried again all the time from the 2,000th on.
+
+    They come a hundred at a time, so that what each waits is the time since its commit.
+    """
+    monkeypatch.setattr(retry, "EVENT_WAITS_S", (0.0, *[0.05] * 10_000))
+    arrived, refused, waits_s = {}, [], []
+
+    def picky(wire):
+        if b'"id":"bad"' in wire.record.body:
+            refused.append(wire.record.time_s)
+            return answer(400)(wire)
+        arrived[wire.record.id] = time.monotonic()
+        return answer()(wire)
+
+    with Receiver(always=picky) as receiver, rig(tmp_path) as made:
+        sink, made.clock = Config(kind="webhook", url=receiver.url).sink(), Wall()
+        made.queue = Drain("it", sink, made.store, made.executor, made.clock, random.random)
         stop = threading.Event()
         thread = threading.Thread(target=drain, args=(made.queue, stop))
         thread.start()
-        while made.count("delivered") < 9_999:
-            time.sleep(0.05)
+        for number in range(BATCHES):
+            if number == ALONE:
+                made.tell("bad/1")
+            with pauses() as machine:
+                made.tell(*(f"r{number * BATCH + place}/1" for place in range(BATCH)))
+                committed_s = time.monotonic()
+                made.queue.wake.set()
+                eventually(lambda: len(arrived) == (number + 1) * BATCH, every_s=0.002)  # noqa: B023
+            waits_s.append(max(list(arrived.values())[-BATCH:]) - committed_s - machine.total_s)
         stop.set()
         made.queue.wake.set()
-        thread.join(5)
-    others = [at for name, at in zip(made.sink.sent, made.sink.times_ms, strict=True) if name != "r1001"]
-    assert len(others) == 9_999
-    assert made.sink.sent.count("r1001") >= 2
-    assert max(later - earlier for earlier, later in pairwise(others)) < 1000
+        thread.join(10)
+        made.queue.finish(10)
+        sink.close()
+        assert (made.count("delivered"), made.count("pending")) == (BATCHES * BATCH, 1)
+    before_s, with_it_s = max(waits_s[:ALONE]), max(waits_s[ALONE:])
+    print(f"refused {len(refused)} times; waits at most {before_s:.2f} s before, {with_it_s:.2f} s with it")  # noqa: T201
+    assert len(refused) > (BATCHES - ALONE) / 4
+    assert len(receiver.records) == BATCHES * BATCH + len(refused)
+    assert with_it_s < before_s + 1
 
 
 # A wrong address or secret
