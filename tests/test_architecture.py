@@ -13,8 +13,22 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(
-        ("breaker", "diff", "envelope", "guard", "pressure", "problems", "retry", "route", "settings", "signing"), 1
+        (
+            "breaker",
+            "diff",
+            "envelope",
+            "guard",
+            "hidden",
+            "pressure",
+            "problems",
+            "retry",
+            "route",
+            "settings",
+            "signing",
+        ),
+        1,
     ),
+    "hidden": 1,
     "http": 2,
     **dict.fromkeys(("sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -27,7 +41,7 @@ PARTS = {
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-PURE = {"breaker", "diff", "envelope", "guard", "model", "pressure", "problems", "retry", "route"}
+PURE = {"breaker", "diff", "envelope", "guard", "hidden", "model", "pressure", "problems", "retry", "route"}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
 
