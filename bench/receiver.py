@@ -1,6 +1,7 @@
 """A receiver of webhooks that says yes to everything, as fast as it can: ``python receiver.py`` prints its port.
 
-A GET is answered by when each POST came, in nanoseconds of the system's monotonic clock, a line each.
+A GET of ``/events`` is answered by how many events came in all that was signed, one of ``/times`` by when each request
+came, in nanoseconds of the system's monotonic clock, a line each.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _YES = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-_came_ns: list[int] = []
+_events = [0]
+_times_ns: list[int] = []
 
 
 class Receiver(asyncio.Protocol):
@@ -30,18 +32,31 @@ class Receiver(asyncio.Protocol):
             size = end + (int(found[1]) if found else 0)
             if len(self._unread) < size:
                 return
-            self._unread = self._unread[size:]
-            self._transport.write(_times() if head.startswith(b"GET ") else _taken(head))
+            body, self._unread = self._unread[end:size], self._unread[size:]
+            self._transport.write(_ASKED.get(head[: head.find(b" HTTP/")], _taken)(head, body))
 
 
-def _taken(head: bytes) -> bytes:
-    _came_ns.append(monotonic_ns())
-    return _YES if b"webhook-signature: v1," in head else _YES.replace(b"200", b"401")
+def _taken(head: bytes, body: bytes) -> bytes:
+    if b"webhook-signature: v1," not in head:
+        return _YES.replace(b"200", b"401")
+    _events[0] += body.count(b'{"specversion":')
+    _times_ns.append(monotonic_ns())
+    return _YES
 
 
-def _times() -> bytes:
-    text = "\n".join(map(str, _came_ns)).encode()
+def _count(_head: bytes, _body: bytes) -> bytes:
+    return _said(b"%d" % _events[0])
+
+
+def _times(_head: bytes, _body: bytes) -> bytes:
+    return _said(b"\n".join(b"%d" % time_ns for time_ns in _times_ns))
+
+
+def _said(text: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+
+
+_ASKED = {b"GET /events": _count, b"GET /times": _times}
 
 
 async def main() -> None:

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
 from poller.model import Change, Kind, Mark, Quarantined, Record, State, parse_time
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+_texts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_value = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(order="deterministic", decimal_format="number").encode
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError)
@@ -130,11 +132,11 @@ def _compare(record: Record, mark: Mark | None, last: bytes, rules: Rules, paren
     state = State.DELETED if record.deleted else State.LIVE
     new = Mark(record.id, record.updated_ms, digest(record.body), state, parent, mark.body if mark else 0)
     if mark is None:
-        return Finding(None, new, record.body, None if rules.silent else _created(record, rules, "createdAt"))
+        return Finding(None, new, record.body, None if rules.silent else _created(record, rules))
     if mark.state == State.DELETED:
         if record.deleted:
             return Finding(mark.state, new)
-        return Finding(mark.state, new, record.body, _created(record, rules, STAMP))
+        return Finding(mark.state, new, record.body, _created(record, rules, again=True))
     if record.deleted:
         return Finding(mark.state, new._replace(body=0), b"", _deleted(record, rules))
     return Finding(mark.state, new, record.body, _updated(record, mark, last, rules))
@@ -143,44 +145,50 @@ def _compare(record: Record, mark: Mark | None, last: bytes, rules: Rules, paren
 def vanished(mark: Mark, last: bytes, rules: Rules) -> Finding:
     """The finding on a record that is confirmed to be gone without a tombstone: the last body speaks."""
     try:
-        content = _encode(_content(_decode(last), rules.ignore))
+        content = _digest(_content(last), rules.ignore)
     except _UNREADABLE:
-        content = last
-    change = Change(Kind.DELETED, mark.id, None, mark.updated_ms, digest(content), last)
+        content = digest(last)
+    change = Change(Kind.DELETED, mark.id, None, mark.updated_ms, content, last)
     return Finding(mark.state, mark._replace(state=State.DELETED, body=0), b"", change)
 
 
-def _created(record: Record, rules: Rules, stamp: str) -> Change:
-    record_now = _decode(record.body)
-    time_ms = parse_time(record_now.get(stamp))
-    content = digest(_encode(_content(record_now, rules.ignore)))
-    return Change(Kind.CREATED, record.id, time_ms, record.updated_ms, content, record.body)
+def _created(record: Record, rules: Rules, *, again: bool = False) -> Change:
+    """The first sight of a record, or of one that was deleted: it has no stamp of its own for coming back."""
+    content = _content(record.body)
+    time_ms = record.updated_ms if again else parse_time(content.get("createdAt"))
+    return Change(Kind.CREATED, record.id, time_ms, record.updated_ms, _digest(content, rules.ignore), record.body)
 
 
 def _deleted(record: Record, rules: Rules) -> Change:
-    tombstone = _decode(record.body)
-    time_ms = parse_time(tombstone.get("deletedAt")) or record.updated_ms
-    content = digest(_encode(_content(tombstone, rules.ignore)))
-    return Change(Kind.DELETED, record.id, time_ms, record.updated_ms, content, record.body)
+    content = _content(record.body)
+    time_ms = parse_time(content.get("deletedAt")) or record.updated_ms
+    return Change(Kind.DELETED, record.id, time_ms, record.updated_ms, _digest(content, rules.ignore), record.body)
 
 
 def _updated(record: Record, mark: Mark, last: bytes, rules: Rules) -> Change | None:
     """A save that changed nothing, or what the API renders anew by itself, is no update."""
-    now, before = _decode(record.body), _decode(last)
     moved = record.updated_ms != mark.updated_ms
     skipped = rules.ignore if moved else rules.ignore | rules.rendered
-    paths = dict(_differences(before, now, skipped | {STAMP}, ""))
+    paths = dict(_differences(_texts(last), _texts(record.body), skipped | {STAMP}, ""))
     if not paths:
         return None
-    previous = _encode({path: old for path, old in paths.items() if old is not _ABSENT})
-    content = digest(_encode(_content(now, rules.ignore)))
+    previous = _encode({path: old for path, old in paths.items() if old is not None})
+    content = _digest(_content(record.body), rules.ignore)
     return Change(
         Kind.UPDATED, record.id, record.updated_ms, record.updated_ms, content, record.body, tuple(paths), previous
     )
 
 
-def _content(value: dict[str, Any], ignore: frozenset[str]) -> dict[str, Any]:
-    return {key: item for key, item in _kept(value, ignore, "").items() if key != STAMP}
+def _content(body: bytes) -> dict[str, Any]:
+    """What a record says, but for its stamp."""
+    fields = _decode(body)
+    fields.pop(STAMP, None)
+    return fields
+
+
+def _digest(content: dict[str, Any], ignore: frozenset[str]) -> bytes:
+    """The canonical digest: key order and ignored paths do not count."""
+    return digest(_encode(_kept(content, ignore, "")))
 
 
 def _kept(value: dict[str, Any], ignore: frozenset[str], prefix: str) -> dict[str, Any]:
@@ -193,34 +201,33 @@ def _kept(value: dict[str, Any], ignore: frozenset[str], prefix: str) -> dict[st
     }
 
 
-_ABSENT = object()
-_PLAIN = frozenset({str, int, bool, type(None)})
+Texts = Mapping[str, msgspec.Raw]
+"""The fields of an object, each as its JSON text."""
 
 
 def _differences(
-    old: dict[str, Any], new: dict[str, Any], skipped: frozenset[str], prefix: str
-) -> Iterator[tuple[str, Any]]:
+    old: Texts, new: Texts, skipped: frozenset[str], prefix: str
+) -> Iterator[tuple[str, msgspec.Raw | None]]:
     """Changed paths with their old values, in the order of the new record, then what is gone from it."""
-    for key in (*new, *(key for key in old if key not in new)):
-        before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
-        if type(before) in _PLAIN and type(before) is type(after) and before == after:
-            continue  # most are, so this comes first
-        path = prefix + key
+    other = [key for key, text in new.items() if old.get(key) != text]  # few are, and only these are looked into
+    gone = [] if old.keys() <= new.keys() else [key for key in old if key not in new]
+    for key in (*other, *gone):
+        path, before, after = prefix + key, old.get(key), new.get(key)
         if path in skipped:
             continue
-        if isinstance(before, dict) and isinstance(after, dict):
-            yield from _differences(before, after, skipped, f"{path}.")
-        elif not _same(before, after):
+        if _is_object(before) and _is_object(after):
+            yield from _differences(_texts(before), _texts(after), skipped, f"{path}.")
+        elif before is None or after is None or _canonical(before) != _canonical(after):
             yield path, before
 
 
-def _same(before: object, after: object) -> bool:
-    """Equal as JSON text: 10.10 is not 10.1, true is not 1."""
-    if type(before) is not type(after):
-        return False
-    if isinstance(before, (list, Decimal)):
-        return _encode(before) == _encode(after)
-    return before == after
+def _is_object(text: msgspec.Raw | None) -> TypeGuard[msgspec.Raw]:
+    return text is not None and bytes(text).startswith(b"{")
+
+
+def _canonical(text: msgspec.Raw) -> bytes:
+    """The same for texts that mean the same: key order, escapes and blanks do not count, 10.10 is not 10.1."""
+    return _encode(_value(text))
 
 
 def holds(missing: int, live: int) -> bool:

@@ -29,7 +29,7 @@ class CannotSign(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One secret, ready to sign: ``sign`` takes an event's id, the time in seconds and the body."""
+    """One secret, ready to sign: ``sign`` takes the message's id, the time in seconds and the body."""
 
     sign: Callable[[str, int, bytes], str] = field(repr=False)  # it would show the key
     not_after_s: float | None = None
@@ -46,7 +46,7 @@ class Pair(NamedTuple):
     public: str
 
 
-def signature(keys: Sequence[Key], event_id: str, timestamp_s: int, body: bytes) -> str:
+def signature(keys: Sequence[Key], message_id: str, timestamp_s: int, body: bytes) -> str:
     """The value of ``webhook-signature``: one signature of each key that has not expired, blanks in between.
 
     Raises ``CannotSign`` where all have expired, and where the clock cannot be right.
@@ -56,7 +56,7 @@ def signature(keys: Sequence[Key], event_id: str, timestamp_s: int, body: bytes)
     valid = [key for key in keys if not key.expired(timestamp_s)]
     if not valid:
         raise CannotSign("nothing is signed: all secrets have expired (not_after); add a new one")
-    return " ".join(key.sign(event_id, timestamp_s, body) for key in valid)
+    return " ".join(key.sign(message_id, timestamp_s, body) for key in valid)
 
 
 def key(secret: str, not_after_s: float | None = None) -> Key:
@@ -89,8 +89,8 @@ def pair(secret: str) -> Pair:
     return Pair(secret, "whpk_" + _base64(_ed25519(secret).public_key().public_bytes_raw()))
 
 
-def _sign_ed25519(private: Any, event_id: str, timestamp_s: int, body: bytes) -> str:  # noqa: ANN401 - imported late
-    return "v1a," + _base64(private.sign(b"%b.%d.%b" % (event_id.encode(), timestamp_s, body)))
+def _sign_ed25519(private: Any, message_id: str, timestamp_s: int, body: bytes) -> str:  # noqa: ANN401 - imported late
+    return "v1a," + _base64(private.sign(b"%b.%d.%b" % (message_id.encode(), timestamp_s, body)))
 
 
 def _ed25519(secret: str) -> Any:  # noqa: ANN401 - imported late

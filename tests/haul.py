@@ -336,7 +336,7 @@ def mistakes(haul, site):
 CRASHES = {
     "in a sink": """
 from poller.sinks.webhook import Webhook
-def crash(self, delivery):
+def crash(self, *_):
     try:
         raise KeyError(self._url)
     except KeyError as error:

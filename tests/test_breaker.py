@@ -263,6 +263,6 @@ def test_an_outage_of_any_length_is_probed_within_six_minutes(steps, failures, c
     for chance in chances[: failures + FAILURES]:
         breaker = answered(breaker, SLOW, now_ms=now_ms, chance=chance)
         assert wait_s(breaker, now_ms) <= 360
-        now_ms += int(wait_s(breaker, now_ms) * 1000)
+        now_ms += round(wait_s(breaker, now_ms) * 1000)
     assert breaker.is_open
     assert not answered(breaker, YES, YES, now_ms=now_ms).is_open

@@ -120,9 +120,9 @@ from pathlib import Path
 from poller.model import Later
 from poller.sinks.webhook import Webhook
 post = Webhook._post
-def leak(self, delivery):
+def leak(self, *arguments):
     {}
-    return post(self, delivery)
+    return post(self, *arguments)
 Webhook._post = leak
 """
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from sqlite3 import Connection
 
 import msgspec
 
 from poller import envelope, retry, route
 from poller.breaker import Breaker
-from poller.model import Change, Delivery, Event, Stream
+from poller.model import Delivery, Event, Stream
 from poller.stores import Outgoing, Verdict
 from poller.stores.opening import last_sequence
 
@@ -31,7 +32,7 @@ _LANES = f"""
 """
 """The lanes of a sink's pending deliveries, up to one more than a few: one look into the index for each."""
 
-_DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body"
+_DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.due_ms"
 
 _DUE_OF_MANY = f"""
   SELECT {_DELIVERY} FROM delivery d JOIN event e USING (sequence)
@@ -68,17 +69,17 @@ def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequ
     """Give each change its sequence and its id, and enter the event and its deliveries."""
     if not outgoing:
         return
-    sequence = last_sequence(connection)
-    deliveries: list[tuple[str, int, int, int, int]] = []
-    for change, trigger, targets in outgoing:
-        sequence = max(sequence + 1, now_ms * 1000)
-        event = _enter(connection, source, stream, trigger, change, sequence, now_ms)
-        for sink, order in targets:
-            deliveries.append((sink, sequence, sequence, route.lane(order, stream, event.record_id, sequence), now_ms))
+    numbered = list(enumerate(outgoing, max(last_sequence(connection) + 1, now_ms * 1000)))
+    _enter(connection, source, stream, numbered, now_ms)
     connection.executemany(
-        "INSERT INTO delivery (sink, sequence, turn, lane, due_ms) VALUES (?, ?, ?, ?, ?)", deliveries
+        "INSERT INTO delivery (sink, sequence, turn, lane, due_ms) VALUES (?, ?, ?, ?, ?)",
+        [
+            (sink, sequence, sequence, route.lane(order, stream, change.record_id, sequence), now_ms)
+            for sequence, (change, _, targets) in numbered
+            for sink, order in targets
+        ],
     )
-    _keep_sequence(connection, sequence)
+    _keep_sequence(connection, numbered[-1][0])
 
 
 def _keep_sequence(connection: Connection, sequence: int) -> None:
@@ -86,19 +87,34 @@ def _keep_sequence(connection: Connection, sequence: int) -> None:
 
 
 def _enter(
-    connection: Connection, source: str, stream: Stream, trigger: str, change: Change, sequence: int, now_ms: int
-) -> Event:
-    """Enter the event under the first ordinal that makes its id a new one."""
-    ordinal = 1
-    while True:
-        event = envelope.seal(source, stream, trigger, change, ordinal=ordinal, sequence=sequence, now_ms=now_ms)
-        entered = connection.execute(
+    connection: Connection, source: str, stream: Stream, numbered: list[tuple[int, Outgoing]], now_ms: int
+) -> None:
+    """Enter each event under the first ordinal that makes its id a new one."""
+    for ordinal in count(1):
+        events = [
+            envelope.seal(source, stream, trigger, change, ordinal=ordinal, sequence=sequence, now_ms=now_ms)
+            for sequence, (change, trigger, _) in numbered
+        ]
+        entered = connection.executemany(
             "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            [sequence, event.id, trigger, *stream, event.record_id, now_ms, event.body],
+            [
+                (event.sequence, event.id, event.trigger, *stream, event.record_id, now_ms, event.body)
+                for event in events
+            ],
         )
-        if entered.rowcount:
-            return event
-        ordinal += 1
+        if entered.rowcount == len(events):
+            return
+        missing = _not_entered(connection, events)
+        numbered = [(sequence, change) for sequence, change in numbered if sequence in missing]
+
+
+def _not_entered(connection: Connection, events: Sequence[Event]) -> set[int]:
+    """The sequences of those whose id was taken already."""
+    sequences = msgspec.json.encode([event.sequence for event in events]).decode()
+    found = connection.execute(
+        "SELECT sequence FROM event WHERE sequence IN (SELECT value FROM json_each(?))", [sequences]
+    )
+    return {event.sequence for event in events}.difference(sequence for (sequence,) in found)
 
 
 def breaker(connection: Connection, sink: str) -> Breaker:

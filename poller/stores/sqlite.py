@@ -25,6 +25,10 @@ _SAVE_PROGRESS = f"""
   UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
   WHERE id = ?
 """
+_SAVE_BODY = """
+  INSERT INTO body VALUES (?, ?, ?)
+  ON CONFLICT (id) DO UPDATE SET dictionary = excluded.dictionary, bytes = excluded.bytes
+"""
 _SAVE_MARK = f"""
   INSERT INTO mark (stream, {_MARK}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, id) DO UPDATE SET
     updated_ms = excluded.updated_ms, digest = excluded.digest, state = excluded.state,
@@ -164,7 +168,7 @@ class SqliteStore:
             marks.append((number, mark.id, mark.updated_ms, mark.digest, mark.state, mark.parent, place))
         run = self._connection.executemany
         run("DELETE FROM body WHERE id = (SELECT body FROM mark WHERE stream = ? AND id = ?)", forgotten)
-        run("INSERT OR REPLACE INTO body VALUES (?, ?, ?)", kept)
+        run(_SAVE_BODY, kept)
         run(_SAVE_MARK, marks)
 
     def _quarantine(self, number: int, quarantined: Sequence[Quarantined], now_ms: int) -> None:
