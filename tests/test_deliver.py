@@ -200,7 +200,7 @@ class Stubborn:
         raise StoreError("disk full")
 
 
-def test_answers_that_cannot_be_kept_are_kept_in_mind(rig):
+def test_fault_15_answers_that_cannot_be_kept_are_kept_in_mind(rig):
     """Nothing is sent meanwhile, else the receiver would get it all again and again."""
     rig.queue.store = stubborn = Stubborn(rig.store)
     rig.tell(*(f"{name}1" for name in "abcdefgh"))
