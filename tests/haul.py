@@ -49,7 +49,7 @@ SINKS = """
 [sinks.hook]
 kind = "webhook"
 url = "{hook}/{path}?key={query}"
-timeout = "400ms"
+timeout = "1s"
 secrets = [{{ env = "CANARY_SECRET" }}, {{ file = "{folder}/older", not_after = 2099-01-01T00:00:00Z }}]
 [sinks.plain]
 kind = "webhook"
@@ -63,6 +63,7 @@ secret = {{ env = "CANARY_ED25519" }}
 kind = "webhook"
 url = "http://hooks.example:{port}/{path}?key={query}"
 allow_http = true
+timeout = "1s"
 secret = {{ env = "CANARY_ED25519" }}
 proxy = {{ url = "{proxy}", user = "poller", password = {{ env = "CANARY_PASSWORD" }} }}
 [sinks.locked]
@@ -194,7 +195,9 @@ def _fail(haul, site, poller, api, fault):
     api.faults.next(fault, path="clients", times=4)
     poller.until(lambda: failed() > before, 60)
     api.faults.clear()
-    haul.run(site, "resume", f"{api.account.organizations[0]}/clients")
+    stream = f"{api.account.organizations[0]}/clients"
+    resume = json.dumps({"command": "pause_stream", "stream": stream, "paused": False})
+    haul.keep(f"the socket on {resume}", _ask(site.database, resume))
 
 
 def _commands(haul, site, poller):
