@@ -61,7 +61,7 @@ def _departure(
     if held:
         return at_once._replace(state="held", settled_ms=now_ms, due_ms=due_ms)
     # What is delayed takes its turn when it is due: until then it neither expires nor is hurried.
-    return at_once._replace(due_ms=due_ms, turn=max(sequence, due_ms * 1000) if target.delay_s else sequence)
+    return at_once._replace(due_ms=due_ms, turn=sequence + int(target.delay_s * 1_000_000))
 
 
 def _through(
