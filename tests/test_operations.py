@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from poller.breaker import Breaker
-from poller.model import Change, Kind, Stream, Target
+from poller.model import Change, Kind, Plan, Stream, Target
 from poller.operations import operations, plain
 from poller.stores import Decision, Outgoing, Progress, Settlement, Step, Verdict
 from poller.stores.selection import Selection
@@ -43,7 +43,7 @@ def do(store):
     """Carry out an operation, by way of JSON."""
 
     def do(name, **request):
-        found = operations(store, lambda: NOW_MS + 5)[name](**json.loads(json.dumps(request)))
+        found = operations(store, lambda: NOW_MS + 5, Plan({}))[name](**json.loads(json.dumps(request)))
         return json.loads(json.dumps(found))
 
     return do

@@ -20,6 +20,7 @@ from receiver import Receiver, answer, delay, hang
 
 import poller
 from poller import control
+from poller.simulator import faults
 
 CLIENTS = only("clients")
 
@@ -369,7 +370,7 @@ def test_fault_23_the_clock_jumps(tmp_path, api, account, org, by_s):
         with site.start() as poller:
             poller.until(lambda: site.baselined(1))
             account.create(org, "clients")
-            poller.until(lambda: receiver.records)
+            poller.until(lambda: poller.log("delivery.failed"))
             moved(site, by_s)
             poller.until(lambda: delivered(site) == 1)
             account.create(org, "clients")
@@ -378,6 +379,21 @@ def test_fault_23_the_clock_jumps(tmp_path, api, account, org, by_s):
     first, again, second = (record.id for record in receiver.records)
     assert first == again != second
     assert [line["by_s"] for line in poller.log("clock.set_back")] == ([3600] if by_s < 0 else [])
+
+
+def test_fault_23_the_clock_is_set_back_while_a_poll_is_under_way(tmp_path, api, account, org):
+    """The next one is an interval after its begin all the same."""
+    site = Site(tmp_path, api.url, CLIENTS, patch=CLOCK, every="300ms")
+    moved(site, 0)
+    with site.start() as poller:
+        poller.until(lambda: site.baselined(1))
+        api.faults.next(faults.hang(1.5), path="/clients")
+        asked = len(api.requests)
+        poller.until(lambda: len(api.requests) > asked)
+        moved(site, -3600)
+        poller.until(lambda: poller.log("clock.set_back"))
+        account.create(org, "clients")
+        poller.until(poller.events)
 
 
 def test_fault_23_a_clock_that_is_not_set(tmp_path, api, account, org):

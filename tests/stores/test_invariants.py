@@ -9,7 +9,7 @@ from poller.breaker import Breaker
 from poller.model import Order, State
 from poller.stores import Settlement
 from poller.stores.invariants import _RULES
-from poller.stores.outbox import Selection
+from poller.stores.selection import Selection
 from poller.stores.reading import View
 
 FIRST = 1_790_000_000_000_000
@@ -70,7 +70,10 @@ WRONG = {
     "UPDATE stream SET baselined_ms = NULL, watermarks = '{}'": [
         "nothing is concluded before a first complete listing (o/clients)"
     ],
-    "UPDATE stream SET decision = 'approve'": ["only held deletions are decided on (o/clients)"],
+    "UPDATE stream SET decision = 'approve', missing = 0": [
+        "only deletions that wait are decided on (o/clients)",
+        "streams count their missing records (o/clients)",
+    ],
     "INSERT INTO mark VALUES (99, 'x', 0, x'', 1, '', 0)": ["every mark is of a stream (x)"],
     "INSERT INTO quarantine VALUES (99, 'x', '', 0)": ["every quarantined record is of a stream (x)"],
     "DELETE FROM body WHERE id = (SELECT body FROM mark WHERE id = 'a')": [
@@ -101,7 +104,7 @@ WRONG = {
         f"no turn is before the event's own ({FIRST + 2})"
     ],
     f"UPDATE delivery SET turn = {FIRST + 3} WHERE sequence = {FIRST + 2} AND sink = 'b'": [
-        f"no two deliveries of a sink have one turn ({FIRST + 3})"
+        f"no two deliveries of a sink and a route have one turn ({FIRST + 3})"
     ],
     f"""UPDATE delivery SET state = 'delivered', attempts = 1, settled_ms = 5
         WHERE sequence = {FIRST + 4} AND sink = 'a'""": [
@@ -123,6 +126,15 @@ WRONG = {
     "UPDATE delivery SET error = '' WHERE state = 'parked'": [f"what is parked says why ({FIRST + 1})"],
     f"UPDATE delivery SET attempts = 99 WHERE sequence = {FIRST + 2} AND sink = 'a'": [
         f"what is pending may still be sent ({FIRST + 2})"
+    ],
+    f"UPDATE delivery SET shape = '5ha9e' WHERE sequence = {FIRST + 2} AND sink = 'a'": [
+        f"every shape that is to be sent is there ({FIRST + 2})"
+    ],
+    f"INSERT INTO step (sequence, sink, route, results) VALUES ({FIRST}, 'z', 'r', x'7b7d')": [
+        f"the results of steps are of deliveries that are not done ({FIRST})"
+    ],
+    f"UPDATE delivery SET state = 'held', settled_ms = 5 WHERE sequence = {FIRST + 2} AND sink = 'a'": [
+        "routes hold what they count as held ()"
     ],
     "UPDATE sink SET delivered = 0": ["sinks count what they delivered (a)"],
     "DELETE FROM sink": ["sinks count what they delivered (a)"],
