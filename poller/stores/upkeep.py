@@ -64,7 +64,7 @@ def expire(connection: Connection, *, recorded_before_ms: int, now_ms: int) -> i
 def rewind(connection: Connection, now_ms: int) -> None:
     """Make due now what is due further off than any wait can be: the clock was set back since.
 
-    What a route delays is due at its turn, however far off that is.
+    What a route delays or paces is due at its turn, however far off that is.
     """
     connection.execute(
         "UPDATE delivery SET due_ms = ?1 WHERE state = 'pending' AND due_ms > ?1 + ?2 AND due_ms * 1000 > turn",
@@ -138,9 +138,9 @@ _RULES = {
         SELECT sequence FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.sequence = d.sequence)""",
     "what is settled has a time, what is pending has none": """
         SELECT sequence FROM delivery WHERE (state = 'pending') <> (settled_ms IS NULL)""",
-    "every sequence and every turn was given out": """
+    "every sequence and every turn was given out": """ -- but for turns of what a route delays
         SELECT max(sequence, turn) FROM (
-          SELECT sequence, 0 AS turn FROM event UNION ALL SELECT sequence, turn FROM delivery)
+          SELECT sequence, 0 AS turn FROM event UNION ALL SELECT sequence, turn FROM delivery WHERE route = '')
         WHERE max(sequence, turn) > (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'sequence')""",
 }
 """What must hold in every state at rest, as queries for what violates it."""
