@@ -30,7 +30,7 @@ def store(tmp_path):
     with TemporaryDirectory(dir=folder) as state, closing(SqliteStore(Path(state) / "poller.db", "it")) as store:
         changes = [Change(Kind.CREATED, name, 0, 0, name.encode(), b'{"id":"%b"}' % name.encode()) for name in "abc"]
         outgoing = [Outgoing(change, "client.created", (Target("crm"),)) for change in changes]
-        store.commit(CLIENTS, Step(Progress(held_ms=5), outgoing=outgoing), NOW_MS)
+        store.commit(CLIENTS, Step(Progress(missing=1, held_ms=5), outgoing=outgoing), NOW_MS)
         first, second, _ = store.due("crm", NOW_MS, 9)
         ended = [
             Settlement(first.sequence, "delivered", 1, 0, 0),
