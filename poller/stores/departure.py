@@ -58,10 +58,9 @@ def _departure(
     due_ms, held = now_ms + int(target.delay_s * 1000), False
     if target.gate:
         due_ms, held = _through(connection, traffic, target.route, target.gate, due_ms, now_ms)
-    if held:
-        return at_once._replace(state="held", settled_ms=now_ms, due_ms=due_ms)
-    # What is delayed takes its turn when it is due: until then it neither expires nor is hurried.
-    return at_once._replace(due_ms=due_ms, turn=sequence + int(target.delay_s * 1_000_000))
+    # Its turn is as far off as it is due: until then it neither expires nor is hurried.
+    waits = at_once._replace(due_ms=due_ms, turn=sequence + (due_ms - now_ms) * 1000)
+    return waits._replace(state="held", settled_ms=now_ms) if held else waits
 
 
 def _through(
@@ -77,37 +76,51 @@ def _through(
 def redo(connection: Connection, parked: Chosen, targets: Iterable[Target], turn: int, now_ms: int) -> int:
     """Let a parked delivery go through its route once more, as that is now; how many deliveries come of it.
 
-    The results of its steps stay, where it still has any.
+    It goes to its own sink, or where the route no longer names that, to those that did not get the event yet. The
+    results of its steps stay, where it still has any.
     """
     org, resource, record_id = connection.execute(
         "SELECT org, resource, record FROM event WHERE sequence = ?", [parked.sequence]
     ).fetchone()
+    every = list(targets)
     rows = [
         Departure(
             target.sink,
             parked.sequence,
-            parked.route,
+            target.route,
             target.shape,
             turn,
             route.lane(target, Stream(org, resource), record_id, parked.sequence),
             now_ms,
             *(("parked", now_ms, target.error) if target.error else ()),
         )
-        for target in targets
+        for target in [target for target in every if target.sink == parked.sink] or every
     ]
     connection.execute("DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])
-    connection.executemany(ENTER, rows)
-    return sum(row.state == "pending" for row in rows)
+    entered = connection.executemany(f"{ENTER} ON CONFLICT DO NOTHING", rows).rowcount
+    return 0 if any(row.error for row in rows) else max(entered, 0)
 
 
-def release(connection: Connection, name: str, now_ms: int) -> int:
-    """Let go what a route holds, in its order; how many."""
-    connection.execute("UPDATE route SET held = 0, seen = 0, window_ms = ? WHERE name = ?", [now_ms, name])
-    return connection.execute(
-        "UPDATE delivery SET state = 'pending', settled_ms = NULL, due_ms = max(due_ms, ?) "
-        "WHERE route = ? AND state = 'held'",
-        [now_ms, name],
-    ).rowcount
+def release(connection: Connection, name: str, pace_s: float, now_ms: int) -> int:
+    """Let go what a route holds, in its order and at its pace; how many."""
+    row = connection.execute("SELECT next_ms FROM route WHERE name = ?", [name]).fetchone()
+    traffic, rows = Traffic(next_ms=row[0] if row else 0), []
+    held = connection.execute(
+        "SELECT sequence, sink, due_ms, turn FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
+    ).fetchall()
+    for place, (sequence, sink, wanted_ms, turn) in enumerate(held):
+        due_ms, _, traffic = admit(Gate(pace_s), traffic, max(wanted_ms, now_ms), now_ms)
+        rows.append((due_ms, max(turn, due_ms * 1000 + place) if due_ms > now_ms else turn, sequence, sink, name))
+    connection.executemany(
+        "UPDATE delivery SET state = 'pending', settled_ms = NULL, due_ms = ?, turn = ? "
+        "WHERE sequence = ? AND sink = ? AND route = ?",
+        rows,
+    )
+    connection.execute(
+        "UPDATE route SET held = 0, seen = 0, window_ms = ?, next_ms = ? WHERE name = ?",
+        [now_ms, traffic.next_ms, name],
+    )
+    return len(rows)
 
 
 def discard(connection: Connection, name: str) -> int:

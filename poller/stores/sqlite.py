@@ -247,15 +247,15 @@ class SqliteStore:
         """Send settled deliveries of these states once more, behind all that is pending; how many.
 
         Parked ones go through their route as it is now: ``reroute`` gives where an event goes by the route of this
-        name, None if there is none.
+        name, None if there is none; then they go as they were meant, or stay parked where nobody could tell.
         """
         with self._writing():
             kept, count = [], 0
             for chosen in selected(self._connection, selection, states):
                 targets = self._rerouted(chosen, reroute) if chosen.state == "parked" and chosen.route else None
-                if targets is None:
+                if targets is None and chosen.sink:
                     kept.append(chosen)
-                else:
+                elif targets is not None:
                     turn = outbox.next_turn(self._connection, now_ms)
                     outbox.keep_sequence(self._connection, turn)
                     count += departure.redo(self._connection, chosen, targets, turn, now_ms)
@@ -285,11 +285,11 @@ class SqliteStore:
             row = self._one("SELECT definition FROM shape WHERE digest = ?", digest)
             return row[0] if row else None
 
-    def release(self, route: str, decision: Decision, now_ms: int) -> int:
-        """Let go or forget what a route holds; how many deliveries."""
+    def release(self, route: str, decision: Decision, now_ms: int, pace_s: float = 0.0) -> int:
+        """Let go what a route holds, one every ``pace_s``, or forget it; how many deliveries."""
         with self._writing():
             if decision == Decision.APPROVE:
-                return departure.release(self._connection, route, now_ms)
+                return departure.release(self._connection, route, pace_s, now_ms)
             return departure.discard(self._connection, route)
 
     # Upkeep

@@ -61,7 +61,7 @@ def expire(connection: Connection, *, recorded_before_ms: int, now_ms: int) -> i
 def rewind(connection: Connection, now_ms: int) -> None:
     """Make due now what is due further off than any wait can be: the clock was set back since.
 
-    What a route delays is due at its turn, however far off that is.
+    What a route delays or paces is due at its turn, however far off that is.
     """
     connection.execute(
         "UPDATE delivery SET due_ms = ?1 WHERE state = 'pending' AND due_ms > ?1 + ?2 AND due_ms * 1000 > turn",

@@ -6,9 +6,10 @@ from contextlib import closing
 import pytest
 from sqlite_utils import Database
 
-from poller.model import Gate, Stream, Target
+from poller.model import Gate, Order, Stream, Target
 from poller.stores import Decision, Keep, Outgoing, Progress, Settlement, Step
 from poller.stores import schema as tables
+from poller.stores.reading import View
 from poller.stores.selection import Selection
 
 DAY_MS = 86_400_000
@@ -60,6 +61,40 @@ def test_what_is_delayed_is_neither_due_nor_hurried_nor_expired(store, show, now
     assert rows(store) == [("a", "big", "pending")]
 
 
+def test_what_is_delayed_is_no_violation(store, show, path):
+    """Its turn is far off, and was given out by no clock."""
+    show("x", targets=(ROUTED._replace(delay_s=20 * 86_400.0),))
+    with View(path) as view:
+        assert [found for found in view.violations() if "turn" in found] == []
+
+
+def test_what_is_delayed_keeps_its_order(store, show, now_ms):
+    """Of all that a sink gets, say, where that is kept: what came together is not due in one turn."""
+    delayed = ROUTED._replace(delay_s=60.0, order=Order.SINK)
+    sequences = show("x", "y", "z", targets=(delayed,))
+    assert [one.sequence for one in store.due("a", now_ms + 60_000, 10)] == sequences[:1]
+
+
+def test_what_is_paced_is_neither_hurried_nor_expired(store, show, now_ms):
+    """Not by a resumed sink, nor by the upkeep, which takes what is far off for a clock that was set back."""
+    paced = ROUTED._replace(gate=Gate(pace_s=20 * 86_400.0))
+    show("x", "y", targets=(paced,))
+    store.pause("a", "", now_ms + 1)
+    store.tidy(Keep(), now_ms + 1)
+    assert len(store.due("a", now_ms + 1, 10)) == 1
+    store.tidy(Keep(), now_ms + 15 * DAY_MS)
+    assert rows(store, "state, due_ms") == [("parked", now_ms), ("pending", now_ms + 20 * DAY_MS)]
+
+
+def test_what_was_held_with_a_delay_is_not_hurried(store, show, now_ms):
+    """Approved before its time, it waits for that."""
+    show("x", "y", targets=(ROUTED._replace(delay_s=60.0, gate=Gate(flood=1, per_s=60.0)),))
+    store.release("big", Decision.APPROVE, now_ms + 1)
+    store.pause("a", "", now_ms + 2)
+    assert store.due("a", now_ms + 59_999, 10) == []
+    assert len(store.due("a", now_ms + 60_000, 10)) == 2
+
+
 def test_a_delay_holds_up_nothing_else_of_the_record(store, show, now_ms):
     """It waits in a lane of its own."""
     show("x", targets=(ROUTED._replace(delay_s=60.0), Target("a")))
@@ -85,6 +120,18 @@ def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
     assert [one.sequence for one in due] == [*flood, *late]
     show("z", targets=(gate,), at_ms=now_ms + DAY_MS + 2)
     assert [state for (state,) in rows(store, "state")] == ["pending"] * 6
+
+
+def test_what_was_held_goes_at_the_pace_of_its_route(store, show, now_ms):
+    """Which a flood that is approved does not break; what comes later waits behind it, and a resume hurries nothing."""
+    gate = ROUTED._replace(gate=Gate(10.0, flood=1, per_s=60.0))
+    sequences = show("w", "x", "y", targets=(gate,))
+    later_ms = now_ms + DAY_MS
+    assert store.release("big", Decision.APPROVE, later_ms, 10.0) == 2
+    show("z", targets=(gate,), at_ms=later_ms + 1)
+    assert rows(store, "due_ms") == [(now_ms,), (later_ms,), (later_ms + 10_000,), (later_ms + 20_000,)]
+    store.pause("a", "", later_ms + 2)
+    assert [one.sequence for one in store.due("a", later_ms + 9_999, 10)] == sequences[:2]
 
 
 def test_a_flood_is_forgotten_when_it_is_rejected(store, show, now_ms):
@@ -131,6 +178,41 @@ def test_without_its_route_what_was_parked_goes_as_it_was_meant(store, show, kee
     keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "400", route="big"))
     assert store.again(Selection(route="big"), ["parked"], now_ms) == 1
     assert [one.shape for one in store.due("a", now_ms, 10)] == ["5ha9e"]
+
+
+def test_what_one_sink_refused_goes_to_that_sink_once_more(store, show, keep, now_ms):
+    """Not to another of the route's, which has it already."""
+    both = (ROUTED, ROUTED._replace(sink="b"))
+    (sequence,) = show("x", targets=both)
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "422", route="big"))
+    keep(store, "b", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+    mended = tuple(target._replace(shape="new") for target in both)
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: mended) == 1
+    assert rows(store, "sink, shape, state") == [("a", "new", "pending"), ("b", "5ha9e", "delivered")]
+
+
+def test_what_a_route_sends_elsewhere_by_now_goes_there_once(store, show, keep, now_ms):
+    """From each of the sinks that did not get it; those that have it are left alone."""
+    (sequence,) = show("x", targets=(ROUTED, ROUTED._replace(sink="b"), ROUTED._replace(sink="c")))
+    for sink in ("a", "b"):
+        keep(store, sink, Settlement(sequence, "parked", 1, 0, 0, "422", route="big"))
+    mended = tuple(ROUTED._replace(sink=sink) for sink in ("c", "d"))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: mended) == 1
+    assert rows(store, "sink, state") == [("c", "pending"), ("d", "pending")]
+
+
+def test_an_event_that_goes_as_it_is_by_now_is_not_sent_twice(store, show, now_ms):
+    """Another route has sent it to that sink already."""
+    show("x", targets=(Target("a"), Target("", route="big", error="when: ...")))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: (Target("a"), Target("b"))) == 1
+    assert rows(store) == [("a", "", "pending"), ("b", "", "pending")]
+
+
+def test_what_nobody_could_route_stays_parked_without_its_route(store, show, now_ms):
+    """It has no sink to go to."""
+    show("x", targets=(Target("", route="big", error="when: ..."),))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: None) == 0
+    assert rows(store, "sink, state, error") == [("", "parked", "when: ...")]
 
 
 def test_the_results_of_steps_are_there_at_the_next_send(store, show, keep, now_ms):
