@@ -33,7 +33,7 @@ def socket_path(database: Path) -> Path:
 
 
 class Control:
-    """Listens from the making of this value until ``close``, and answers by ``commands``."""
+    """Listens from the making of this value until ``close``, and answers by ``commands``; raises ``OSError``."""
 
     def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
         self._path = path
@@ -44,6 +44,9 @@ class Control:
         try:
             with _short(path) as name:
                 self._socket.bind(name)
+        except OSError:
+            self._socket.close()
+            raise
         finally:
             os.umask(umask)
         self._socket.listen(8)

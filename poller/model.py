@@ -178,6 +178,7 @@ class Delivery(NamedTuple):
 
     ``lane`` is what order is kept within: deliveries of one sink and lane go one after the other.
     ``attempts`` counts the sends that this event's own trouble ended, ``troubles`` those that the receiver's did.
+    It is due since ``due_ms``.
     """
 
     sink: str
@@ -188,6 +189,7 @@ class Delivery(NamedTuple):
     attempts: int
     troubles: int
     body: bytes
+    due_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
 from poller.running import Tools
 from poller.schedule import after_poll
+from poller.signing import EARLIEST_S
 from poller.sinks import Sink
 from poller.sources import Source, SourceError
 from poller.sources.spaceinvoices import SpaceInvoices
@@ -59,6 +60,8 @@ class Service:
         self.limits = limits
         self._full: dict[str, str] = {}
         self._measured_at = float("-inf")
+        self._stalled = ""
+        self._stalled_until = float("-inf")
         self.senders = [
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
@@ -114,23 +117,35 @@ class Service:
     @property
     def pressed(self) -> str:
         """Why polls pause, in words; empty while they do not."""
-        return "; ".join(self._full.values())
+        stalled = [self._stalled] if time.monotonic() < self._stalled_until else []
+        return "; ".join([*self._full.values(), *stalled])
+
+    def stall(self, error: StoreError, pause_s: float) -> None:
+        """Have polls pause for so long, since nothing of them could be kept; then they find out whether it can."""
+        self._stalled, self._stalled_until = str(error), time.monotonic() + pause_s
 
     def under_pressure(self) -> bool:
-        """Whether polls have to pause, since the outbox or the disk is full. Deliveries go on."""
+        """Whether polls have to pause: the outbox or the disk is full, or nothing can be kept. Deliveries go on."""
         if time.monotonic() - self._measured_at > PRESSURE_EVERY_S:
             self._measured_at = time.monotonic()
-            before, self._full = self.pressed, pressure(self._load(), self.limits, self._full)
+            before, self._full = self.pressed, pressure(self._load(), self.limits, self._full) | _unset_clock()
             if self.pressed and not before:
                 log.warning("polls.paused", reason=self.pressed)
             elif before and not self.pressed:
                 log.info("polls.resumed")
-        return bool(self._full)
+        return bool(self.pressed)
 
     def _load(self) -> Load:
         """How much there is now; what is pending for sinks that are no longer configured does not count."""
-        load, names = self.store.load(), {queue.name for queue in self.drains}
-        return load._replace(pending={sink: count for sink, count in load.pending.items() if sink in names})
+        load = self.store.load()
+        return load._replace(pending={sink: count for sink, count in load.pending.items() if sink in self._names()})
+
+    def unknown_sinks(self) -> dict[str, int]:
+        """How many deliveries are pending for each sink that is not configured, or not any more."""
+        return {sink: count for sink, count in self.store.load().pending.items() if sink not in self._names()}
+
+    def _names(self) -> set[str]:
+        return {queue.name for queue in self.drains}
 
     def tidy(self, keep: Keep) -> None:
         """Forget what has served its time, a chunk after the other."""
@@ -155,6 +170,13 @@ class Service:
         for sender in self.senders:
             sender.shutdown(wait=False, cancel_futures=True)
         self.store.close()
+
+
+def _unset_clock() -> dict[str, str]:
+    """Why polls have to pause where nobody knows the time: events would bear a wrong one for ever."""
+    if wall_ms() >= EARLIEST_S * 1000:
+        return {}
+    return {"clock": "the clock of this machine is before 2025; set it"}
 
 
 def _suspended(standing: Standing, reason: str) -> Standing:

@@ -46,7 +46,7 @@ class Sink:
     """
 
     def __init__(self, clock, concurrency=4, batch_size=1):
-        self.concurrency, self.batch_size = concurrency, batch_size
+        self.concurrency, self.batch_size, self.batch_wait_s = concurrency, batch_size, 0.0
         self.script, self.always = {}, Delivered()
         self.sent, self.times_ms, self.batches = [], [], []
         self.taken = []

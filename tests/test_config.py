@@ -151,6 +151,7 @@ def test_what_a_resource_always_ignores_stays_ignored(read):
 
 
 SINK = '[sinks.crm]\nkind = "stdout"\n'
+HOOK = '[sinks.hook]\nkind = "webhook"\nurl = "https://crm.example.com"\n'
 
 REFUSED = [
     ('[source]\nevry = "1m"', 'source.evry: unknown key; did you mean "every"?'),
@@ -212,6 +213,14 @@ REFUSED = [
     ("[state]\nmax_pending = 0", "state.max_pending: should be at least 1"),
     ('[state]\nkeep = "0s"', "state.keep: should be more than 0"),
     (SINK + 'order = "recrd"', 'sinks.crm.order: should be "record", "stream", "sink" or "none"'),
+    (HOOK + "batch = 100", "sinks.hook.batch: should be a table"),
+    (HOOK + "batch = { max = 0 }", "sinks.hook.batch.max: should be at least 1"),
+    (HOOK + "batch = { max = 251 }", "sinks.hook.batch.max: should be at most 250"),
+    (HOOK + "batch = { wait = 1 }", 'sinks.hook.batch.wait: should say its unit: "1s"'),
+    (HOOK + 'batch = { wait = "61m" }', 'sinks.hook.batch.wait: should be at most "1h"'),
+    (HOOK + 'batch = { size = "1s" }', "sinks.hook.batch.size: unknown key"),
+    (HOOK + 'batch = {}\norder = "sink"', 'sinks.hook: batch should be left out where order = "sink"'),
+    (SINK + "batch = {}", "sinks.crm.batch: unknown key"),
     ('[state]\npath = ""', "state.path: should be the path of a file"),
     ("[state]\npath = 3", "state.path: should be a path in quotes"),
     ("[source]\nevery 3", "is not TOML: Expected '=' after a key in a key/value pair (at line 2, column 7)"),

@@ -108,7 +108,7 @@ def test_concurrency_comes_back_minute_by_minute(threaded):
     assert {1, 2, 3, 4} == set(most[:-1])
 
 
-def test_a_receiver_that_is_away_for_three_days_gets_everything(tmp_path):
+def test_fault_53_a_receiver_that_is_away_for_three_days_gets_everything(tmp_path):
     """Beginning six minutes after it is back, in order per record; no event paid for it, and probes were few."""
     with rig(tmp_path, Inline(), seed=1) as made:
         made.sink.always = SLOW
@@ -181,7 +181,7 @@ def test_a_receiver_s_rest_is_kept(rig):
     assert sorted(rig.sink.taken) == ["a1", "b1"]
 
 
-def test_a_clock_that_is_set_back_delays_nothing_for_long(rig):
+def test_fault_23_a_clock_that_is_set_back_delays_nothing_for_long(rig):
     """What was put off by another clock is due after the next tidying; what comes now goes at once."""
     rig.sink.script["a"] = [SLOW]
     rig.tell("a1")
@@ -255,7 +255,7 @@ def test_a_strict_order_is_one_at_a_time(threaded, order):
     assert threaded.sink.most_busy == 1
 
 
-def test_one_event_that_is_refused_for_ever_delays_no_other(tmp_path):
+def test_fault_52_one_event_that_is_refused_for_ever_delays_no_other(tmp_path):
     """Among ten thousand, and among those that come until it is parked."""
     with rig(tmp_path, Inline(), seed=4) as made:
         made.sink.script["r5000"] = NO
@@ -296,7 +296,7 @@ def test_one_event_that_is_refused_for_ever_delays_no_other_in_real_time(tmp_pat
 # A wrong address or secret
 
 
-def test_a_wrong_secret_is_reported_and_costs_nothing_more(rig):
+def test_fault_57_a_wrong_secret_is_reported_and_costs_nothing_more(rig):
     """Four events paid an attempt before; then all wait, and the reason says what to look for."""
     rig.sink.always = STRANGE
     rig.tell(*(f"r{number}/1" for number in range(50)))
@@ -316,7 +316,7 @@ def test_a_wrong_secret_is_reported_and_costs_nothing_more(rig):
 # A receiver that is gone, an operator's word
 
 
-def test_a_receiver_that_is_gone_is_left_alone_until_it_is_resumed(rig):
+def test_fault_50_a_receiver_that_is_gone_is_left_alone_until_it_is_resumed(rig):
     """Nothing is lost meanwhile, through a restart too; then all of it goes out in order."""
     rig.sink.script["b"] = [Gone("410")]
     rig.sink.concurrency = 1

@@ -126,7 +126,7 @@ def test_the_environment_names_no_proxy(client, monkeypatch):
 
 
 @pytest.mark.parametrize("slow", [hang, hang_after_head, dribble, dribble_head, flood], ids=lambda slow: slow.__name__)
-def test_one_deadline_holds_for_the_whole_request(client, slow):
+def test_fault_33_one_deadline_holds_for_the_whole_request(client, slow):
     """A server that is silent, slow or long-winded has no more time than any other."""
     with Receiver(slow()) as receiver:
         took_s, error = seconds(ask, client, receiver, deadline_s=0.3)
@@ -372,7 +372,7 @@ def test_an_early_answer_is_read(client):
         ("http:///secret", Unsendable, "cannot carry"),
     ],
 )
-def test_an_error_names_host_and_cause_and_no_more(client, url, error, cause):
+def test_fault_45_an_error_names_host_and_cause_and_no_more(client, url, error, cause):
     """The path and the query of a URL may be secrets."""
     with pytest.raises(error, match=cause) as caught:
         client.request("GET", url, deadline_s=5, max_bytes=1)

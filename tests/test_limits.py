@@ -1,4 +1,4 @@
-"""What the worst answers cost, in time and memory, measured in a process of its own (faults 33, 40, 46, 55)."""
+"""What the worst answers cost, in time and memory, measured in a process of its own."""
 
 import json
 import subprocess
@@ -74,7 +74,7 @@ def cost(side, behaviour, deadline_s):
         ("flood", "Later"),
     ],
 )
-def test_the_worst_answers_of_a_receiver(name, said):
+def test_fault_46_55_the_worst_answers_of_a_receiver(name, said):
     """At most the timeout, and little more than what is read of an answer; after a status that decides."""
     got, took_s, grown_bytes = cost("sink", WORST[name](), 0.5)
     assert got == said
@@ -92,7 +92,7 @@ def test_the_worst_answers_of_a_receiver(name, said):
         ("flood", "TimedOut"),
     ],
 )
-def test_the_worst_answers_of_an_api(name, said):
+def test_fault_33_40_the_worst_answers_of_an_api(name, said):
     """At most the deadline, and a page's worth of memory."""
     deadline_s = 0.5 if said == "TimedOut" else 15.0
     got, took_s, grown_bytes = cost("api", WORST[name](), deadline_s)

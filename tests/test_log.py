@@ -29,6 +29,7 @@ def said(capsys):
     """The events said so far, as JSON; nothing may be on stdout."""
 
     def said():
+        log.flush()
         out, err = capsys.readouterr()
         assert out == ""
         return [json.loads(line) for line in err.splitlines()]

@@ -62,7 +62,7 @@ def test_trouble_with_the_event_refuses_it(status):
         (formatdate(NOW_MS / 1000 + 9000, usegmt=True), 3600),
     ],
 )
-def test_a_busy_receiver_says_how_long(status, value, after_s):
+def test_fault_51_a_busy_receiver_says_how_long(status, value, after_s):
     """Seconds or a date, an hour at most; what is not usable counts as a minute."""
     headers = {} if value is None else {"retry-after": value}
     answer = outcome(status, headers, NOW_MS)

@@ -116,7 +116,7 @@ def test_nothing_goes_unsigned():
 
 @pytest.mark.parametrize("now_s", [0, EARLIEST_S - 1])
 def test_a_clock_that_is_not_set_signs_nothing(now_s):
-    """Every receiver would refuse it as too old (fault 23)."""
+    """Every receiver would refuse it as too old."""
     with pytest.raises(CannotSign, match="the clock of this machine is before 2025"):
         signature([key("a")], "evt_a", now_s, b"{}")
     assert signature([key("a")], "evt_a", EARLIEST_S, b"{}")

@@ -2,7 +2,7 @@
 
 Filters go as one JSON parameter with one operator a property, always with ``deleted`` (else tombstones
 are hidden) and an order with a unique tie-break; pages follow each other by key, never by ``skip`` (but
-to pass records without a usable id, which have no key). Only an empty page ends a listing: a server may
+to pass records without a usable id or stamp, which have no key). Only an empty page ends a listing: a server may
 lower its page limit without saying so.
 """
 
@@ -125,19 +125,22 @@ class SpaceInvoices:
         """See ``Source.list``."""
         listing = Changes(query.since_ms) if isinstance(query, Increment) else ById(query)
         path = self._path(stream, parent)
-        skip, unusable = 0, set[str]()  # since the last record with a key
+        skip, keyless = 0, set[str]()  # since the last record with a key
         for _ in range(MAX_PAGES):
             more = {"skip": skip} if skip else {}
             answer = self._get(path, parent=parent, filter=listing.filter() | more)
             records, quarantined = pages.read(answer.body, bodies=listing.bodies)
-            listing.advance(records)
+            without = listing.advance(records)
             yield Page(tuple(records), tuple(quarantined), _began_ms(answer))
-            fresh = {bad.key for bad in quarantined} - unusable
-            if not records and not fresh:
+            fresh = without.union(bad.key for bad in quarantined) - keyless
+            if len(without) < len(records):
+                skip, keyless = 0, set()
+            elif fresh:
+                skip, keyless = skip + len(records) + len(quarantined), keyless | fresh
+            else:
                 return
-            skip, unusable = (0, set()) if records else (skip + len(quarantined), unusable | fresh)
             if skip >= PAGE_RECORDS:
-                raise Incomplete("a whole page without one usable id: the listing cannot go on")
+                raise Incomplete("a whole page without one usable id or date: the listing cannot go on")
         raise Incomplete(f"the listing did not end within {MAX_PAGES} pages")
 
     def fetch(self, stream: Stream, ids: Sequence[str], parent: str = "") -> Page:

@@ -12,7 +12,7 @@ import sqlite3
 import time
 import uuid
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -112,9 +112,19 @@ class Lock:
 
     def write(self, marker: Marker) -> None:
         """Replace what the file says, safe against a power cut."""
+        self._put(marker)
+        os.fsync(self._file)
+
+    def advance(self, sequence: int) -> None:
+        """Remember how far the state has come by now, so that a log is missed that somebody deletes after a kill.
+
+        Not synced: after a power cut it may say less than is true, which does no harm.
+        """
+        self._put(replace(self.read(), sequence=sequence))
+
+    def _put(self, marker: Marker) -> None:
         text = json.dumps(asdict(marker)).encode() + b"\n"
         os.ftruncate(self._file, os.pwrite(self._file, text, 0))
-        os.fsync(self._file)
 
     def release(self) -> None:
         """Let the next process in."""
@@ -175,7 +185,7 @@ def _inspect(path: Path, marker: Marker) -> None:
     if not tables and marker.state:
         raise LostError(f"{path} is empty, but there was state. {_ADVICE}")
     if sequence < marker.sequence:
-        raise OlderError(f"{path} is older than it was when it was last closed. {_OLDER_ADVICE}")
+        raise OlderError(f"{path} is older than it was when poller last used it. {_OLDER_ADVICE}")
 
 
 def _identify(path: Path, connection: sqlite3.Connection) -> set[str]:

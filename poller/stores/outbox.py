@@ -9,6 +9,7 @@ import msgspec
 
 from poller import envelope, retry, route
 from poller.breaker import Breaker
+from poller.breaker import set_back as set_breaker_back
 from poller.model import Delivery, Event, Stream
 from poller.stores import Outgoing, Verdict
 from poller.stores.opening import last_sequence
@@ -32,7 +33,7 @@ _LANES = f"""
 """
 """The lanes of a sink's pending deliveries, up to one more than a few: one look into the index for each."""
 
-_DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body"
+_DELIVERY = "d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.due_ms"
 
 _DUE_OF_MANY = f"""
   SELECT {_DELIVERY} FROM delivery d JOIN event e USING (sequence)
@@ -154,6 +155,16 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
         "INSERT INTO sink (name, breaker) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET breaker = ?2",
         [sink, msgspec.json.encode(Breaker(paused=reason)).decode()],
     )
+
+
+def set_back(connection: Connection, by_ms: int, now_ms: int) -> None:
+    """Have what waits wait no longer than it was to, by a clock that was set back by so much."""
+    connection.execute(
+        "UPDATE delivery SET due_ms = due_ms - ?1 WHERE state = 'pending' AND due_ms > ?2", [by_ms, now_ms]
+    )
+    for (sink,) in connection.execute("SELECT name FROM sink").fetchall():
+        moved = msgspec.json.encode(set_breaker_back(breaker(connection, sink), by_ms)).decode()
+        connection.execute("UPDATE sink SET breaker = ? WHERE name = ?", [moved, sink])
 
 
 @dataclass(frozen=True, slots=True)

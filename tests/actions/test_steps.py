@@ -22,7 +22,7 @@ LEAVES = (
     | st.builds(File, st.text(), st.text(), st.binary())
 )
 KEYS = st.text() | st.just(FILE)
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=10)
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=5)
 
 
 @given(st.dictionaries(st.text(), VALUES))

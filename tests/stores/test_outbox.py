@@ -14,6 +14,7 @@ from poller.stores import Settlement, StoreError, Verdict, outbox
 from poller.stores.outbox import Selection
 
 LATER = 2**60
+HOUR_MS = 3_600_000
 
 
 def everything(store):
@@ -86,13 +87,13 @@ def test_a_probe_is_what_met_least_trouble(store, queue, settle, now_ms):
 
 
 def test_a_delivery_is_what_the_sink_needs(store, queue, settle, now_ms):
-    """The stored bytes, the id, the trigger, the attempts and troubles so far."""
+    """The stored bytes, the id, the trigger, the attempts and troubles so far, and since when it is due."""
     settle(queue[1], "pending", now_ms, attempts=3, troubles=4)
     delivery = store.due("a", now_ms, 5)[1]
     [body] = store._one("SELECT body FROM event WHERE sequence = ?", queue[1])
     assert (delivery.sink, delivery.sequence, delivery.trigger) == ("a", queue[1], "client.created")
     assert (delivery.body, delivery.event_id) == (body, json.loads(body)["id"])
-    assert (delivery.attempts, delivery.troubles) == (3, 4)
+    assert (delivery.attempts, delivery.troubles, delivery.due_ms) == (3, 4, now_ms)
 
 
 @pytest.mark.parametrize("state", ["delivered", "parked"])
@@ -262,6 +263,17 @@ def test_a_sink_that_is_resumed_begins_anew(store, queue, settle, now_ms):
     assert store.breaker("a") == Breaker()
     assert due(store, now_ms) == [queue[0], queue[1], queue[3]]
     assert store.breaker("b").paused == "by the operator"
+
+
+def test_what_waits_goes_along_with_a_clock_that_is_set_back(store, queue, settle, now_ms):
+    """By as much; what is due already, and what is settled, stays as it is."""
+    settle(queue[0], "pending", now_ms + 5000, breaker=Breaker(opened_ms=now_ms, wait_until_ms=now_ms + 7000))
+    settle(queue[1], "delivered", now_ms + 9000)
+    store.set_back(HOUR_MS, now_ms - HOUR_MS)
+    assert store.next_due_ms("a", now_ms - HOUR_MS) == now_ms - HOUR_MS + 5000
+    assert store.breaker("a") == Breaker(opened_ms=now_ms - HOUR_MS, wait_until_ms=now_ms - HOUR_MS + 7000)
+    assert due(store, now_ms - HOUR_MS) == [queue[3]]
+    assert store._all("SELECT due_ms FROM delivery WHERE state <> 'pending'") == [(now_ms + 9000,)]
 
 
 # Sending again
