@@ -98,11 +98,16 @@ class Actions:
         if begun and again is Repeat.LOOK:
             found = look(call, self._clients.ask, self._now_ms())
             if not isinstance(found, Missing):
-                return found
-        answer = judge(call, self._clients.ask(call.connection, request, alone=again in ONCE_ONLY), self._now_ms())
-        if isinstance(answer, Later) and answer.after_s:
-            call.connection.bucket.hold(answer.after_s)
-        return answer
+                return _heeded(call.connection, found)
+        answer = self._clients.ask(call.connection, request, alone=again in ONCE_ONLY)
+        return _heeded(call.connection, judge(call, answer, self._now_ms()))
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _heeded(connection: Connection, answer: Answer) -> Answer:
+    """The answer, once all who use the connection give the rest that it asks for."""
+    if isinstance(answer, Later) and answer.after_s:
+        connection.bucket.hold(answer.after_s)
+    return answer
