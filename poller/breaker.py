@@ -61,6 +61,15 @@ def _is_beyond(time_ms: int, now_ms: int) -> bool:
     return time_ms - now_ms > retry.RETRY_AFTER_CEILING_S * 1000
 
 
+def set_back(breaker: Breaker, by_ms: int) -> Breaker:
+    """The same breaker, by a clock that was set back by so much."""
+    opened_ms, wait_until_ms, ramp_ms = (
+        max(1, time_ms - by_ms) if time_ms else 0
+        for time_ms in (breaker.opened_ms, breaker.wait_until_ms, breaker.ramp_ms)
+    )
+    return replace(breaker, opened_ms=opened_ms, wait_until_ms=wait_until_ms, ramp_ms=ramp_ms)
+
+
 def allowed(breaker: Breaker, now_ms: int, concurrency: int) -> int:
     """How many sends there may be at once, of ``concurrency`` at most."""
     if breaker.is_open:

@@ -8,6 +8,7 @@ import msgspec
 
 from poller import envelope, retry
 from poller.breaker import Breaker
+from poller.breaker import set_back as set_breaker_back
 from poller.model import CLOUDEVENT, Delivery, Event, Stream
 from poller.stores import Outgoing, Settlement, Verdict, departure
 from poller.stores.opening import last_sequence
@@ -182,6 +183,17 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
         "INSERT INTO sink (name, breaker) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET breaker = ?2",
         [sink, msgspec.json.encode(Breaker(paused=reason)).decode()],
     )
+
+
+def set_back(connection: Connection, by_ms: int, now_ms: int) -> None:
+    """Have what waits wait no longer than it was to, by a clock that was set back by so much."""
+    connection.execute(
+        "UPDATE delivery SET due_ms = due_ms - ?1 WHERE state = 'pending' AND due_ms > ?2", [by_ms, now_ms]
+    )
+    connection.execute("UPDATE route SET next_ms = next_ms - ?1, window_ms = window_ms - ?1", [by_ms])
+    for (sink,) in connection.execute("SELECT name FROM sink").fetchall():
+        moved = msgspec.json.encode(set_breaker_back(breaker(connection, sink), by_ms)).decode()
+        connection.execute("UPDATE sink SET breaker = ? WHERE name = ?", [moved, sink])
 
 
 def again(connection: Connection, chosen: Sequence[Chosen], now_ms: int) -> None:

@@ -3,8 +3,9 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from poller.stores import (
 )
 from poller.stores.bodies import Codec
 from poller.stores.selection import Chosen, Selection, selected
+from poller.stores.wal import Wal
 
 Reroute = Callable[[str, bytes], Sequence[Target] | None]
 """Where an event, given as its bytes, goes by the route of this name."""
@@ -59,6 +61,7 @@ class SqliteStore:
     def __init__(self, path: Path, source: str, *, accept_loss: bool = False) -> None:
         self._connection, self._lock = opening.open_locked(path, accept_loss=accept_loss)
         self._path = path
+        self._wal = Wal(path)
         self._mutex = threading.RLock()
         self._source = source
         self._database = Database(self._connection)
@@ -156,12 +159,17 @@ class SqliteStore:
 
     def commit(self, stream: Stream, step: Step, now_ms: int) -> int:
         """See ``Store.commit``."""
-        with self._writing():
-            number = self._id(stream)
-            self._remember(number, stream.resource, step.findings)
-            self._quarantine(number, step.quarantined, now_ms)
-            outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
-            self._run(_SAVE_PROGRESS, *rows.progress_row(step.progress), step.decided, number)
+        with self._mutex:
+            with self._writing():
+                number = self._id(stream)
+                self._remember(number, stream.resource, step.findings)
+                self._quarantine(number, step.quarantined, now_ms)
+                outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
+                self._run(_SAVE_PROGRESS, *rows.progress_row(step.progress), step.decided, number)
+                sequence = opening.last_sequence(self._connection)
+            if step.outgoing:
+                with suppress(OSError):  # it may lag behind
+                    self._lock.advance(sequence)
         return len(step.outgoing)
 
     def _remember(self, number: int, resource: str, findings: Sequence[Finding]) -> None:
@@ -305,6 +313,11 @@ class SqliteStore:
             shrunk = upkeep.shrink(self._connection)
         return expired + pruned + shrunk
 
+    def set_back(self, by_ms: int, now_ms: int) -> None:
+        """Have all that waits do so by a clock that was set back by so much."""
+        with self._writing():
+            outbox.set_back(self._connection, by_ms, now_ms)
+
     def load(self) -> Load:
         """How much there is of what ``pressure`` limits."""
         with self._reading():
@@ -350,14 +363,18 @@ class SqliteStore:
                 self._stream_ids.clear()
                 self._codec.forget()
                 raise
+            self._wal.shorten(self._connection)
 
 
 @contextmanager
 def _as_store_error() -> Iterator[None]:
+    began = monotonic()
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"the state cannot be used now: {error}") from error
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        waited = f" (waited {monotonic() - began:.1f} s)" if busy else ""
+        raise StoreError(f"the state cannot be used now: {error}{waited}") from error
 
 
 def _marks(found: Iterable[tuple[Any, ...]]) -> dict[str, Mark]:

@@ -14,6 +14,7 @@ from poller.stores import Settlement, StoreError, Verdict, outbox
 from poller.stores.selection import Selection, selected
 
 LATER = 2**60
+HOUR_MS = 3_600_000
 
 
 def everything(store):
@@ -262,6 +263,17 @@ def test_a_sink_that_is_resumed_begins_anew(store, queue, settle, now_ms):
     assert store.breaker("a") == Breaker()
     assert due(store, now_ms) == [queue[0], queue[1], queue[3]]
     assert store.breaker("b").paused == "by the operator"
+
+
+def test_what_waits_goes_along_with_a_clock_that_is_set_back(store, queue, settle, now_ms):
+    """By as much; what is due already, and what is settled, stays as it is."""
+    settle(queue[0], "pending", now_ms + 5000, breaker=Breaker(opened_ms=now_ms, wait_until_ms=now_ms + 7000))
+    settle(queue[1], "delivered", now_ms + 9000)
+    store.set_back(HOUR_MS, now_ms - HOUR_MS)
+    assert store.next_due_ms("a", now_ms - HOUR_MS) == now_ms - HOUR_MS + 5000
+    assert store.breaker("a") == Breaker(opened_ms=now_ms - HOUR_MS, wait_until_ms=now_ms - HOUR_MS + 7000)
+    assert due(store, now_ms - HOUR_MS) == [queue[3]]
+    assert store._all("SELECT due_ms FROM delivery WHERE state <> 'pending'") == [(now_ms + 9000,)]
 
 
 # Sending again

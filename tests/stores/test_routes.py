@@ -109,6 +109,15 @@ def test_a_pace_is_kept_over_commits(store, show, now_ms):
     assert rows(store, "due_ms") == [(now_ms,), (now_ms + 10_000,), (now_ms + 20_000,)]
 
 
+def test_a_pace_goes_on_by_a_clock_that_was_set_back(store, show, now_ms):
+    """What comes after it waits for its own turn, and not for the clock."""
+    paced = ROUTED._replace(gate=Gate(pace_s=10.0))
+    show("x", targets=(paced,))
+    store.set_back(DAY_MS, now_ms - DAY_MS)
+    show("y", targets=(paced,), at_ms=now_ms - DAY_MS)
+    assert rows(store, "due_ms")[1] == (now_ms - DAY_MS + 10_000,)
+
+
 def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
     """In the order of its events, and what comes meanwhile waits behind it."""
     gate = ROUTED._replace(gate=Gate(flood=2, per_s=60.0))
