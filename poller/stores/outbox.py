@@ -217,6 +217,10 @@ def next_turn(connection: Connection, now_ms: int) -> int:
 def drop(connection: Connection, chosen: Sequence[Chosen]) -> None:
     """Forget parked deliveries for good."""
     connection.executemany(
+        "DELETE FROM step WHERE sequence = ? AND sink = ? AND route = ?",
+        [one[:3] for one in chosen],
+    )
+    connection.executemany(
         "DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ? AND state = 'parked'",
         [one[:3] for one in chosen],
     )

@@ -9,8 +9,8 @@ from poller.breaker import Breaker
 from poller.model import Order, State
 from poller.stores import Settlement
 from poller.stores.invariants import _RULES
-from poller.stores.selection import Selection
 from poller.stores.reading import View
+from poller.stores.selection import Selection
 
 FIRST = 1_790_000_000_000_000
 """The sequence of record a's event, delivered to sink a; b's, parked, c's and d's follow; then d's deletion."""
