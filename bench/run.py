@@ -10,6 +10,7 @@ import delivery
 import idle
 import latency
 import memory
+import routing
 import startup
 import sustained
 from figures import Table, machine
@@ -21,6 +22,7 @@ Section = Callable[[argparse.Namespace], Sequence[Table]]
 SECTIONS: dict[str, Section] = {
     "core": lambda asked: [core.report(asked.records, asked.runs)],
     "idle": lambda asked: [idle.report(asked.polls, asked.runs)],
+    "routing": lambda asked: [routing.report(asked.events, asked.runs)],
     "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],
     "sustained": lambda asked: sustained.report(asked.events, asked.runs),
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
