@@ -92,6 +92,8 @@ def after(
     """The breaker after an answer to a delivery."""
     if isinstance(outcome, Gone):
         return replace(breaker, paused=outcome.reason, error=outcome.reason)
+    if isinstance(outcome, Refused) and outcome.unsent:
+        return breaker
     if isinstance(outcome, Refused):
         breaker = replace(breaker, strange=breaker.strange + (delivery.attempts == 0) if outcome.strange else 0)
     if isinstance(outcome, Delivered | Advanced):

@@ -51,6 +51,16 @@ def test_an_answer_ends_the_row(good):
     assert not answered(breaker, *[SLOW] * 4).is_open
 
 
+@pytest.mark.parametrize(
+    "before",
+    [Breaker(), answered(Breaker(), *[SLOW] * 4), answered(Breaker(), *[STRANGE] * 4), OPEN, replace(OPEN, good=1)],
+)
+def test_what_was_never_sent_says_nothing_of_the_receiver(before):
+    """A body that cannot be made ends no row, and is no good probe."""
+    unsent = Refused("no such field", final=True, unsent=True)
+    assert answered(before, unsent, now_ms=NOW_MS + 6000) == before
+
+
 def test_trouble_in_half_of_the_answers_opens_it():
     """Of the last twenty; less than half never does."""
     breaker = answered(Breaker(), *[SLOW, YES] * 9)

@@ -1,12 +1,15 @@
 """A delivery as it is entered: due at once or later, held, or parked since nobody can say where it goes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from sqlite3 import Connection
 from typing import NamedTuple
+
+import msgspec
 
 from poller import route
 from poller.gate import Traffic, admit
 from poller.model import Gate, Stream, Target
+from poller.shape import done_still
 from poller.stores.selection import Chosen
 
 
@@ -96,9 +99,38 @@ def redo(connection: Connection, parked: Chosen, targets: Iterable[Target], turn
         )
         for target in [target for target in every if target.sink == parked.sink] or every
     ]
+    _keep_results(connection, parked, rows)
     connection.execute("DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])
     entered = connection.executemany(f"{ENTER} ON CONFLICT DO NOTHING", rows).rowcount
     return 0 if any(row.error for row in rows) else max(entered, 0)
+
+
+def _keep_results(connection: Connection, parked: Chosen, rows: Sequence[Departure]) -> None:
+    """Keep the results of those steps of a parked delivery that are to be done still: they are not done again."""
+    found = connection.execute(
+        "SELECT results FROM step WHERE sequence = ? AND sink = ? AND route = ?", parked[:3]
+    ).fetchone()
+    if found is None:
+        return
+    (old,) = connection.execute(
+        "SELECT shape FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3]
+    ).fetchone()
+    new = next((row.shape for row in rows if (row.sequence, row.sink, row.route) == parked[:3]), "")
+    results: dict[str, msgspec.Raw] = msgspec.json.decode(found[0], type=dict[str, msgspec.Raw])
+    still = results.keys() if new == old else _done_still(connection, old, new, results)
+    connection.execute("DELETE FROM step WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])
+    if still:
+        kept = msgspec.json.encode({step_id: result for step_id, result in results.items() if step_id in still})
+        connection.execute("INSERT INTO step (sequence, sink, route, results) VALUES (?, ?, ?, ?)", [*parked[:3], kept])
+
+
+def _done_still(connection: Connection, old: str, new: str, done: Iterable[str]) -> Collection[str]:
+    texts = [
+        text
+        for digest in (old, new)
+        for (text,) in connection.execute("SELECT definition FROM shape WHERE digest = ?", [digest])
+    ]
+    return done_still(texts[0], texts[1], done) if len(texts) == 2 else ()
 
 
 def release(connection: Connection, name: str, pace_s: float, now_ms: int) -> int:

@@ -190,6 +190,7 @@ def set_back(connection: Connection, by_ms: int, now_ms: int) -> None:
     connection.execute(
         "UPDATE delivery SET due_ms = due_ms - ?1 WHERE state = 'pending' AND due_ms > ?2", [by_ms, now_ms]
     )
+    connection.execute("UPDATE route SET next_ms = next_ms - ?1, window_ms = window_ms - ?1", [by_ms])
     for (sink,) in connection.execute("SELECT name FROM sink").fetchall():
         moved = msgspec.json.encode(set_breaker_back(breaker(connection, sink), by_ms)).decode()
         connection.execute("UPDATE sink SET breaker = ? WHERE name = ?", [moved, sink])
@@ -215,6 +216,10 @@ def next_turn(connection: Connection, now_ms: int) -> int:
 
 def drop(connection: Connection, chosen: Sequence[Chosen]) -> None:
     """Forget parked deliveries for good."""
+    connection.executemany(
+        "DELETE FROM step WHERE sequence = ? AND sink = ? AND route = ?",
+        [one[:3] for one in chosen],
+    )
     connection.executemany(
         "DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ? AND state = 'parked'",
         [one[:3] for one in chosen],
