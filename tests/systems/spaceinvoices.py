@@ -82,7 +82,7 @@ class SpaceInvoices(StrictServer):
         self.clients.append({**made, "updatedAt": now, "_isDeleted": False})
         return self.clients[-1]
 
-    def _all(self, org):
+    def _all(self, _org):
         return self.clients
 
     def list_clients(self, call, org):
@@ -120,7 +120,7 @@ class SpaceInvoices(StrictServer):
         )
         return Answer(200, self._pdf(document), headers)
 
-    def _pdf(self, document):
+    def _pdf(self, _document):
         return PDF
 
     def authorized(self, call):
