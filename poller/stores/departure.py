@@ -1,6 +1,6 @@
 """A delivery as it is entered: due at once or later, held, or parked since nobody can say where it goes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -23,11 +23,12 @@ class Departure(NamedTuple):
     state: str = "pending"
     settled_ms: int | None = None
     error: str = ""
+    begun: bool = False
 
 
 ENTER = """
-  INSERT INTO delivery (sink, sequence, route, shape, turn, lane, due_ms, state, settled_ms, error)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  INSERT INTO delivery (sink, sequence, route, shape, turn, lane, due_ms, state, settled_ms, error, begun)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -60,8 +61,8 @@ def _departure(
         due_ms, held = _through(connection, traffic, target.route, target.gate, due_ms, now_ms)
     if held:
         return at_once._replace(state="held", settled_ms=now_ms, due_ms=due_ms)
-    # What is delayed takes its turn when it is due: until then it neither expires nor is hurried.
-    return at_once._replace(due_ms=due_ms, turn=max(sequence, due_ms * 1000) if target.delay_s else sequence)
+    # What is due later takes its turn then: until that time it neither expires nor is hurried.
+    return at_once._replace(due_ms=due_ms, turn=sequence + (due_ms - now_ms) * 1000)
 
 
 def _through(
@@ -74,14 +75,18 @@ def _through(
     return due_ms, held
 
 
-def redo(connection: Connection, parked: Chosen, targets: Iterable[Target], turn: int, now_ms: int) -> int:
+def redo(connection: Connection, parked: Chosen, targets: Sequence[Target], turn: int, now_ms: int) -> int:
     """Let a parked delivery go through its route once more, as that is now; how many deliveries come of it.
 
-    The results of its steps stay, where it still has any.
+    It goes to its own sink alone, where that is still one of the route's. The results of its steps stay, where it
+    still has any, and so does the memory of a send that began.
     """
-    org, resource, record_id = connection.execute(
-        "SELECT org, resource, record FROM event WHERE sequence = ?", [parked.sequence]
+    org, resource, record_id, begun = connection.execute(
+        "SELECT e.org, e.resource, e.record, d.begun FROM delivery d JOIN event e USING (sequence) "
+        "WHERE d.sequence = ? AND d.sink = ? AND d.route = ?",
+        parked[:3],
     ).fetchone()
+    own = [target for target in targets if target.sink == parked.sink]
     rows = [
         Departure(
             target.sink,
@@ -91,13 +96,14 @@ def redo(connection: Connection, parked: Chosen, targets: Iterable[Target], turn
             turn,
             route.lane(target, Stream(org, resource), record_id, parked.sequence),
             now_ms,
-            *(("parked", now_ms, target.error) if target.error else ()),
+            *(("parked", now_ms, target.error) if target.error else ("pending", None, "")),
+            begun,
         )
-        for target in targets
+        for target in own or targets
     ]
     connection.execute("DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])
-    connection.executemany(ENTER, rows)
-    return sum(row.state == "pending" for row in rows)
+    entered = [connection.execute(f"{ENTER} ON CONFLICT DO NOTHING", row).rowcount for row in rows]
+    return sum(row.state == "pending" for row, new in zip(rows, entered, strict=True) if new)
 
 
 def release(connection: Connection, name: str, now_ms: int) -> int:

@@ -140,7 +140,7 @@ _RULES = {
         SELECT sequence FROM delivery WHERE (state = 'pending') <> (settled_ms IS NULL)""",
     "every sequence and every turn was given out": """
         SELECT max(sequence, turn) FROM (
-          SELECT sequence, 0 AS turn FROM event UNION ALL SELECT sequence, turn FROM delivery)
+          SELECT sequence, 0 AS turn FROM event UNION ALL SELECT sequence, turn FROM delivery WHERE route = '')
         WHERE max(sequence, turn) > (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'sequence')""",
 }
 """What must hold in every state at rest, as queries for what violates it."""
