@@ -220,8 +220,8 @@ class Advanced:
 class Later:
     """The receiver can take nothing now: its sink waits, and no event is to blame.
 
-    ``after_s`` is how long the receiver asked to wait, where it did. ``unknown`` says that it may have been done
-    all the same.
+    ``after_s`` is how long the receiver asked to wait, where it did. ``unknown`` says, of this and of other outcomes,
+    that it may have been done all the same, by this send or one before.
     """
 
     reason: str
@@ -240,6 +240,7 @@ class Refused:
     reason: str
     final: bool = False
     strange: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +248,7 @@ class Gone:
     """The receiver wants no more events: its sink pauses and keeps them, until an operator resumes it."""
 
     reason: str
+    unknown: bool = False
 
 
 Outcome = Delivered | Advanced | Later | Refused | Gone

@@ -96,7 +96,9 @@ def redo(connection: Connection, parked: Chosen, targets: Sequence[Target], turn
             turn,
             route.lane(target, Stream(org, resource), record_id, parked.sequence),
             now_ms,
-            *(("parked", now_ms, target.error) if target.error else ("pending", None, "")),
+            "parked" if target.error else "pending",
+            now_ms if target.error else None,
+            target.error,
             begun,
         )
         for target in own or targets

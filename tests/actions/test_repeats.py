@@ -206,8 +206,8 @@ def test_what_was_found_is_the_result():
             instead(200, b"<html>"),
             Later("status 200: the answer is not what it should be (a login page?)", unknown=True),
         ),
-        (instead(404, {}), Refused("status 404", final=True)),
-        (instead(401, {}), Gone("status 401: nothing can be done with this connection")),
+        (instead(404, {}), Refused("status 404", final=True, unknown=True)),
+        (instead(401, {}), Gone("status 401: nothing can be done with this connection", unknown=True)),
         (instead(200, {"datastores": "none"}), None),
     ],
 )
