@@ -37,8 +37,9 @@ def once(config: Config, *, full: bool, accept_loss: bool) -> Round:
     finally:
         service.stop.set()
         service.close()
+    queues = {*config.sinks, *config.queues()}
     with reading.View(config.state.path) as view:
-        backlogs = [row for row in view.backlogs() if row.sink in config.sinks]
+        backlogs = [row for row in view.backlogs() if row.sink in queues]
     failed = tuple(standing for standing in standings if standing.error)
     return Round(len(standings), failed, sum(row.pending for row in backlogs))
 

@@ -73,12 +73,10 @@ def _read(look: Look, call: Call, answer: Seen) -> _Page:
 
 
 def _not_known(verdict: Answer) -> Answer:
-    """Whatever kept from looking, the next attempt looks again, unless the operator is to decide."""
-    if isinstance(verdict, Later):
-        return replace(verdict, unknown=True)
+    """Whatever kept from looking, the next attempt looks again."""
     if isinstance(verdict, Refused) and not verdict.final:
         return Later(verdict.reason, unknown=True)
-    return verdict
+    return verdict if isinstance(verdict, Done) else replace(verdict, unknown=True)
 
 
 def _at(item: object, path: str) -> object:

@@ -71,7 +71,7 @@ class Actions:
                 return Delivered()
             return Advanced(pack({**results, left[0].id: done.result}))
         except (EvaluationError, InputError) as error:
-            return Refused(str(error), final=True, unsent=True)
+            return Refused(str(error), final=True, unsent=True, unknown=delivery.begun)
 
     def _do(self, delivery: Delivery, step: Step, results: Mapping[str, object]) -> Answer:
         """Do a step; raises ``EvaluationError`` or ``InputError`` where it cannot be asked for."""
@@ -79,7 +79,7 @@ class Actions:
         action = connection.system.actions.get(step.action) if connection is not None else None
         if connection is None or action is None:
             missing = f"action {step.action}" if connection else f"connection {step.connection}"
-            return Refused(f"there is no {missing} any more", final=True, unsent=True)
+            return Refused(f"there is no {missing} any more", final=True, unsent=True, unknown=delivery.begun)
         scope = {**scope_of(delivery.body), "steps": dict(results)}
         given = step.given.render(scope)
         event = {**event_of(scope), "origin": self._origin}

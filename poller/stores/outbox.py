@@ -201,8 +201,7 @@ def again(connection: Connection, chosen: Sequence[Chosen], now_ms: int) -> None
     turn = next_turn(connection, now_ms)
     rows = [(turn + place, now_ms, *one[:3]) for place, one in enumerate(chosen)]
     connection.executemany(
-        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, begun = 0, turn = ?, due_ms = ?,
-             settled_ms = NULL
+        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, turn = ?, due_ms = ?, settled_ms = NULL
            WHERE sequence = ? AND sink = ? AND route = ? AND state <> 'pending'""",
         rows,
     )

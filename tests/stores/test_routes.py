@@ -95,6 +95,14 @@ def test_what_was_held_with_a_delay_is_not_hurried(store, show, now_ms):
     assert len(store.due("a", now_ms + 60_000, 10)) == 2
 
 
+def test_a_state_with_delays_is_well(store, path, show):
+    """What takes its turn later has one that was not given out yet."""
+    show("x", targets=(ROUTED._replace(delay_s=86_400.0, gate=Gate(pace_s=60.0)), Target("a")))
+    store._run("UPDATE stream SET live = 1")
+    with View(path) as view:
+        assert list(view.violations()) == []
+
+
 def test_a_delay_holds_up_nothing_else_of_the_record(store, show, now_ms):
     """It waits in a lane of its own."""
     show("x", targets=(ROUTED._replace(delay_s=60.0), Target("a")))
@@ -179,6 +187,28 @@ def test_what_still_cannot_be_routed_stays_parked(store, show, now_ms):
     still = (Target("", route="big", error="two"),)
     assert store.again(Selection(), ["parked"], now_ms, lambda *_: still) == 0
     assert rows(store, "state, error") == [("parked", "two")]
+
+
+def test_what_another_sink_of_its_route_has_is_not_sent_there_again(store, show, keep, now_ms):
+    """Only what is not there yet: each of a route's sinks is settled by itself."""
+    both = (ROUTED, Target("b", route="big", shape="5ha9e"))
+    (sequence,) = show("x", targets=both)
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "400", route="big"))
+    keep(store, "b", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: both) == 1
+    assert rows(store) == [("a", "big", "pending"), ("b", "big", "delivered")]
+
+
+def test_several_parked_deliveries_of_a_route_are_sent_again_once_each(store, show, keep, now_ms):
+    """Each goes where it was for."""
+    both = (ROUTED, Target("b", route="big", shape="new"))
+    (sequence,) = show("x", targets=both)
+    for sink in "ab":
+        keep(store, sink, Settlement(sequence, "parked", 1, 0, 0, "400", route="big"))
+    assert store.again(Selection(sink="a"), ["parked"], now_ms, lambda *_: both) == 1
+    assert rows(store) == [("a", "big", "pending"), ("b", "big", "parked")]
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: both) == 1
+    assert rows(store) == [("a", "big", "pending"), ("b", "big", "pending")]
 
 
 def test_without_its_route_what_was_parked_goes_as_it_was_meant(store, show, keep, now_ms):
@@ -289,6 +319,19 @@ def test_a_send_that_began_is_remembered_until_it_is_settled(store, opened, path
     assert [one.begun for one in store.due("a", now_ms, 10)] == [True]
     keep(store, "a", Settlement(sequence, "pending", 0, 1, 0, "503", route="big"))
     assert [one.begun for one in store.due("a", now_ms, 10)] == [False]
+
+
+def test_what_may_be_done_is_remembered_when_it_is_sent_again(store, show, keep, now_ms):
+    """By the operator's word too: who can look looks first."""
+    (sequence,) = show("x", targets=(ROUTED,))
+    store.begin(store.due("a", now_ms, 10))
+    keep(store, "a", Settlement(sequence, "pending", 0, 1, 0, "no answer", route="big", begun=True))
+    store.tidy(Keep(), now_ms + 15 * DAY_MS)
+    assert rows(store, "state, error") == [("parked", "expired: no answer")]
+    for reroute in (lambda *_: None, lambda *_: (ROUTED,)):
+        assert store.again(Selection(), ["parked"], now_ms + 15 * DAY_MS, reroute) == 1
+        assert [one.begun for one in store.due("a", now_ms + 16 * DAY_MS, 10)] == [True]
+        store.tidy(Keep(), now_ms + 31 * DAY_MS)
 
 
 def test_what_cannot_be_undone_is_not_replayed_by_the_way(store, show, keep, now_ms):
