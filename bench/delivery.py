@@ -13,6 +13,7 @@ from os import devnull
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 from core import kit
 from figures import Table, Timing, rates, timed
 from listing import STREAM, Scripted, pages_of
@@ -25,14 +26,16 @@ SinkTable = dict[str, object]
 
 
 def report(events: int, runs: int) -> Table:
-    """Events a second: a webhook, standard output, a file."""
+    """Events a second: a webhook, one event or many in a request, standard output, a file."""
     answers = list(pages_of(events))
     with receiver() as url, TemporaryDirectory(prefix="poller-bench-") as folder:
         secret = Path(folder) / "secret"
         secret.touch(mode=0o600)
         secret.write_text("a secret of the benchmark, 36 bytes.")
+        webhook = {"kind": "webhook", "url": url, "secret": {"file": str(secret)}}
         tables: list[tuple[str, SinkTable, str]] = [
-            ("webhook, signed", {"kind": "webhook", "url": url, "secret": {"file": str(secret)}}, ">= 500"),
+            ("webhook, signed", webhook, ">= 500"),
+            ("webhook, signed, in batches", webhook | {"batch": {}}, ""),
             ("standard output", {"kind": "stdout"}, ""),
             ("file", {"kind": "file", "path": f"{folder}/events.jsonl"}, ""),
         ]
@@ -40,6 +43,8 @@ def report(events: int, runs: int) -> Table:
             rates(name, events, runs, partial(_deliver, answers, table, events), target)
             for name, table, target in tables
         ]
+        if httpx.get(url.replace("/hook", "/events"), trust_env=False).text != str(2 * runs * events):
+            raise AssertionError("the receiver did not get all events, signed and once")
     return Table(f"Delivery: events, settled in the store ({events:,} events)", figures)
 
 

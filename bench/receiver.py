@@ -1,4 +1,7 @@
-"""A receiver of webhooks that says yes to everything, as fast as it can: ``python receiver.py`` prints its port."""
+"""A receiver of webhooks that says yes to everything, as fast as it can: ``python receiver.py`` prints its port.
+
+A GET of ``/events`` is answered by how many events came in all that was signed.
+"""
 
 import asyncio
 import re
@@ -7,6 +10,7 @@ from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _YES = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_events = [0]
 
 
 class Receiver(asyncio.Protocol):
@@ -25,8 +29,20 @@ class Receiver(asyncio.Protocol):
             size = end + (int(found[1]) if found else 0)
             if len(self._unread) < size:
                 return
-            self._unread = self._unread[size:]
-            self._transport.write(_YES if b"webhook-signature: v1," in head else _YES.replace(b"200", b"401"))
+            body, self._unread = self._unread[end:size], self._unread[size:]
+            self._transport.write(_count() if head.startswith(b"GET /events ") else _taken(head, body))
+
+
+def _taken(head: bytes, body: bytes) -> bytes:
+    if b"webhook-signature: v1," not in head:
+        return _YES.replace(b"200", b"401")
+    _events[0] += body.count(b'{"specversion":')
+    return _YES
+
+
+def _count() -> bytes:
+    text = b"%d" % _events[0]
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
 
 
 async def main() -> None:

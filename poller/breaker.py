@@ -85,9 +85,10 @@ def after(
         return replace(breaker, paused=outcome.reason, error=outcome.reason)
     if isinstance(outcome, Refused):
         breaker = replace(breaker, strange=breaker.strange + (delivery.attempts == 0) if outcome.strange else 0)
-    well = isinstance(outcome, (Delivered, Advanced))
-    if well or not blames_endpoint(breaker, outcome):
-        return _answered(breaker, now_ms, well=well)
+    if isinstance(outcome, Delivered | Advanced):
+        return _answered(breaker, now_ms, well=True)
+    if not blames_endpoint(breaker, outcome):
+        return _answered(breaker, now_ms, well=False)
     asked_s = outcome.after_s if isinstance(outcome, Later) else None
     if breaker.is_open:
         return _probed_in_vain(breaker, delivery, outcome.reason, asked_s, now_ms, chance)

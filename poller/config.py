@@ -6,11 +6,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from poller import connections, routing
 from poller.actions import BadSystem, System, reading, systems
-from poller.connections import ConnectionTable
+from poller.actions.connections import ConnectionTable
+from poller.actions.connections import table as connection_table
 from poller.model import Plan, Resource, Target, Watch
 from poller.pressure import Limits
 from poller.problems import nearest, problems
@@ -145,6 +146,12 @@ class Config(Strict):
         """The routes, what they send, and the queues of those that do actions."""
         return routing.ways(self.route, self.known_systems())
 
+    def own_connection(self) -> ConnectionTable:
+        """The way to the source's own system, where no other is set: its token, address and rate."""
+        source = self.source
+        table = connection_table(self.known_systems()[connections.OWN])
+        return table.model_validate({"token": source.token, "base_url": source.base_url, "rate": source.rate})
+
     def queues(self) -> tuple[str, ...]:
         """The names of the routes that do actions: each has a queue of its own, as a sink has."""
         return self.ways().queues
@@ -251,14 +258,16 @@ def _config(raw: Mapping[str, Any], origin: str) -> Config:
     found: list[str] = []
     known = {**systems(), **_systems(raw.get("systems", {}), found)}
     sinks = {name: sink for name in names if (sink := _sink(name, tables[name], found)) is not None}
+    ways = connections.read(raw.get("connections", {}), known, found)
+    made = {"sinks": sinks if names else tables, "connections": ways or raw.get("connections", {})}
     try:
-        config = Config.model_validate({**raw, "sinks": sinks if names else tables}, context=routing.Names(names, known))
+        config = Config.model_validate({**raw, **made}, context=routing.Names(names, known))
     except ValidationError as error:
         found += problems(error, Config, {**raw, "sinks": tables})
     else:
         found += _contradictions(config)
         found += routing.objections(config.route, known, names)
-        found += connections.objections(config.connections, known)
+        found += connections.objections(config.route, config.connections, known)
     if found:
         raise ConfigError(origin, found)
     return config

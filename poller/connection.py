@@ -134,6 +134,7 @@ class _Stream(httpcore.NetworkStream):
             while rest:
                 sent = self._exchange.turn(partial(self._sock.send, rest), self._sock, select.POLLOUT)
                 rest = rest[sent:]
+                self._exchange.sent = True
         except OSError as error:
             # httpcore now reads: a receiver may answer and close before it has taken everything.
             raise httpcore.WriteError(_words(error)) from error
@@ -157,7 +158,8 @@ class _Stream(httpcore.NetworkStream):
         except HttpError:
             self.close()
             raise
-        self._proxy, self._exchange.answered = False, False  # a proxy's yes is no answer yet
+        # What was said to a proxy is no request yet, and its yes no answer.
+        self._proxy, self._exchange.sent, self._exchange.answered = False, False, False
         return stream
 
     def _secured(self, context: ssl.SSLContext, host: str | None) -> httpcore.NetworkStream:

@@ -1,65 +1,62 @@
-"""``[connections.NAME]`` of the configuration: whose account the actions of a system are done in."""
+"""Connections of the configuration: whose account the actions of routes are done in."""
 
-import threading
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Event
 
-from pydantic import Field, model_validator
+from pydantic import ValidationError
 
-from poller import tls
 from poller.actions import Connection, System
-from poller.http import Link
-from poller.problems import nearest
-from poller.rate import Bucket
-from poller.settings import FilePath, HttpsUrl, Secret, Strict
+from poller.actions.connections import ConnectionTable, connect, table
+from poller.problems import nearest, problems
+from poller.routing import RouteTable
 
 OWN = "space-invoices"
-"""The system that is also the source: without a connection of its own it is reached as that is."""
+"""The system that the source is too: without a connection of its own it is reached as the source is."""
 
 
-class ConnectionTable(Strict):
-    """``values`` are what the system asks for, such as ``client_secret``; the other keys say how it is reached."""
-
-    base_url: HttpsUrl | None = None
-    rate: Annotated[float, Field(gt=0, le=1000)] | None = None
-    allow_private: bool = False
-    ca_file: FilePath | None = None
-    values: dict[str, Secret | str] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_key(cls, value: Any) -> Any:  # noqa: ANN401 - what the file holds
-        if not isinstance(value, Mapping):
-            return value
-        own = {key: inner for key, inner in value.items() if key in cls.model_fields and key != "values"}
-        return own | {"values": {key: inner for key, inner in value.items() if key not in own}}
-
-
-def objections(tables: Mapping[str, ConnectionTable], systems: Mapping[str, System]) -> Iterator[str]:
-    """What is wrong with connections beside the systems that they are to: ``key: what``."""
-    for name, table in tables.items():
-        at = f"connections.{name}"
-        if name not in systems:
-            yield f"{at}: there is no system of this name" + nearest(name, list(systems))
+def read(raw: object, systems: Mapping[str, System], found: list[str]) -> dict[str, ConnectionTable]:
+    """The tables of ``[connections]``; what is wrong with them is added to ``found``, as ``key: what``."""
+    made = {}
+    for name, row in raw.items() if isinstance(raw, Mapping) else ():
+        system = systems.get(_system(name, row))
+        if system is None:
+            key = "system" if isinstance(row, Mapping) and "system" in row else ""
+            words = f'there is no system "{_system(name, row)}"' + nearest(_system(name, row), list(systems))
+            found.append(f"connections.{name}{f'.{key}' if key else ''}: {words}")
             continue
-        wanted = systems[name].connection
-        yield from (f"{at}.{key}: is missing" for key in wanted if key not in table.values)
-        for key, value in table.values.items():
-            if key not in wanted:
-                known = [*wanted, *(field for field in ConnectionTable.model_fields if field != "values")]
-                yield f"{at}.{key}: unknown key" + nearest(key, known)
-            elif wanted[key] == "secret" and isinstance(value, str):
-                yield f'{at}.{key}: should not be written here; say where it is kept: {{ env = "NAME" }}'
+        kind = table(system)
+        try:
+            made[name] = kind.model_validate(row)
+        except ValidationError as error:
+            found += problems(error, kind, row, f"connections.{name}")
+    return made
 
 
-def connection(name: str, table: ConnectionTable, system: System, stop: threading.Event) -> Connection:
-    """Make it; raises ``SettingError`` where a secret or a file cannot be had."""
-    values = {key: value if isinstance(value, str) else value.reveal() for key, value in table.values.items()}
-    return Connection(
-        name,
-        system,
-        table.base_url or system.base_url,
-        values,
-        Bucket(table.rate or system.rate, stop),
-        Link(table.allow_private, tls.context(table.ca_file)),
-    )
+def _system(name: str, row: object) -> str:
+    named = row.get("system") if isinstance(row, Mapping) else None
+    return named if isinstance(named, str) else name
+
+
+def objections(
+    routes: Sequence[RouteTable], tables: Mapping[str, ConnectionTable], systems: Mapping[str, System]
+) -> Iterator[str]:
+    """What routes lack to do their actions: ``key: what``."""
+    for place, route in enumerate(routes):
+        for case in route.cases():
+            for step in case.all_steps():
+                system = step.do.partition(".")[0]
+                name = step.connection or system
+                known = _system(name, tables[name].model_dump()) if name in tables else None
+                if known is None and name != OWN:
+                    wanted = ", ".join(systems[system].connection)
+                    yield f"route.{place}: {step.do} needs a table [connections.{name}] with {wanted}"
+                elif known not in (None, system):
+                    yield f"route.{place}: {step.do} cannot be done by connection {name}, which is to {known}"
+
+
+def connections(
+    tables: Mapping[str, ConnectionTable], systems: Mapping[str, System], own: ConnectionTable, stop: Event
+) -> dict[str, Connection]:
+    """All connections, with that to the source's own system; raises ``SettingError`` where a secret cannot be had."""
+    every = {OWN: own, **tables}
+    return {name: connect(name, systems[row.system or name], row, stop) for name, row in every.items()}

@@ -14,6 +14,7 @@ from threading import Event
 import structlog
 
 from poller import breaker, retry
+from poller.batch import compose
 from poller.breaker import Breaker
 from poller.model import Advanced, Delivered, Delivery, Gone, Later, Outcome, Refused
 from poller.sinks import Sink
@@ -43,16 +44,19 @@ class Drain:
     now_ms: Callable[[], int]
     chance: Callable[[], float]
     wake: Event = field(default_factory=Event)
-    _ahead: deque[Delivery] = field(default_factory=deque)
+    _ahead: deque[list[Delivery]] = field(default_factory=deque)
     _flying: dict["Future[list[Outcome]]", list[Delivery]] = field(default_factory=dict)
+    _company_ms: int | None = None  # until when deliveries wait for company
 
-    def turn(self) -> float:
+    def turn(self, *, patient: bool = True) -> float:
         """Settle what was answered, send what is due; seconds until there may be more to do.
+
+        Unless it is ``patient``, nothing waits for company.
 
         Raises ``StoreError``: answers are kept and settled at the next turn, and nothing is sent meanwhile.
         """
         self._settle()
-        now_ms = self.now_ms()
+        now_ms, self._company_ms = self.now_ms(), None
         state = self.store.breaker(self.name)
         wait_s = IDLE_S if state.paused else breaker.wait_s(state, now_ms)
         if wait_s:
@@ -61,7 +65,8 @@ class Drain:
         if state.is_open:
             self._probe(now_ms)
         else:
-            self._send(breaker.allowed(state, now_ms, self.sink.concurrency), now_ms)
+            wait_s = self.sink.batch_wait_s if patient else 0.0
+            self._send(breaker.allowed(state, now_ms, self.sink.concurrency), now_ms, wait_s)
         return self._until_due(now_ms)
 
     @property
@@ -80,9 +85,9 @@ class Drain:
         if not self._flying and (found := self.store.due(self.name, now_ms, 1, probe=True)):
             self._fly(list(found))
 
-    def _send(self, concurrency: int, now_ms: int) -> None:
-        while len(self._flying) < concurrency and self._refill(now_ms):
-            self._fly([self._ahead.popleft() for _ in range(min(self.sink.batch_size, len(self._ahead)))])
+    def _send(self, concurrency: int, now_ms: int, wait_s: float) -> None:
+        while len(self._flying) < concurrency and self._refill(now_ms, wait_s):
+            self._fly(self._ahead.popleft())
 
     def _fly(self, batch: list[Delivery]) -> None:
         if self.sink.careful:
@@ -91,14 +96,20 @@ class Drain:
         self._flying[future] = batch
         future.add_done_callback(lambda _: self.wake.set())
 
-    def _refill(self, now_ms: int) -> bool:
+    def _refill(self, now_ms: int, wait_s: float) -> bool:
         if not self._ahead:
-            lanes = {delivery.lane for batch in self._flying.values() for delivery in batch}
-            for delivery in self.store.due(self.name, now_ms, WINDOW + len(lanes)):
+            size, lanes, free = self.sink.batch_size, self._lanes(), []
+            for delivery in self.store.due(self.name, now_ms, max(WINDOW - WINDOW % size, size) + len(lanes)):
                 if delivery.lane not in lanes:
                     lanes.add(delivery.lane)
-                    self._ahead.append(delivery)
+                    free.append(delivery)
+            batches, self._company_ms = compose(free, size, wait_s, now_ms)
+            self._ahead.extend(batches)
         return bool(self._ahead)
+
+    def _lanes(self) -> set[int]:
+        """The lanes that are under way."""
+        return {delivery.lane for batch in self._flying.values() for delivery in batch}
 
     def _call(self, batch: list[Delivery]) -> list[Outcome]:
         try:
@@ -113,16 +124,16 @@ class Drain:
 
     def _settle(self) -> None:
         done = [future for future in self._flying if future.done()]
-        answered = [pair for future in done for pair in zip(self._flying[future], future.result(), strict=True)]
-        if not answered:
+        if not done:
             return
+        sends = [list(zip(self._flying[future], future.result(), strict=True)) for future in done]
         now_ms, chance = self.now_ms(), self.chance()
         verdict = self.store.settle(
-            self.name, lambda before: settle(answered, before, now_ms, chance, self.sink.concurrency), now_ms
+            self.name, lambda before: settle(sends, before, now_ms, chance, self.sink.concurrency), now_ms
         )
         for future in done:
             del self._flying[future]
-        self._tell(answered, verdict)
+        self._tell([pair for answered in sends for pair in answered], verdict)
 
     def _tell(self, answered: Sequence[Answered], verdict: Verdict) -> None:
         before, after = verdict.before, verdict.after
@@ -146,16 +157,22 @@ class Drain:
                 )
 
     def _until_due(self, now_ms: int) -> float:
-        due_ms = self.store.next_due_ms(self.name, now_ms)
-        return IDLE_S if due_ms is None else min((due_ms - now_ms) / 1000, IDLE_S)
+        times_ms = (self.store.next_due_ms(self.name, now_ms), self._company_ms)
+        return min([IDLE_S, *((time_ms - now_ms) / 1000 for time_ms in times_ms if time_ms is not None)])
 
 
-def settle(answered: Sequence[Answered], before: Breaker, now_ms: int, chance: float, concurrency: int) -> Verdict:
-    """What answers mean for their deliveries, in the same order, and for their sink."""
+def settle(
+    sends: Sequence[Sequence[Answered]], before: Breaker, now_ms: int, chance: float, concurrency: int
+) -> Verdict:
+    """What the answers to each send mean for its deliveries, in the same order, and for their sink."""
     settlements, state = [], before
-    for delivery, outcome in answered:
-        state = breaker.after(state, delivery, outcome, now_ms=now_ms, chance=chance, concurrency=concurrency)
-        settlements.append(_settlement(delivery, outcome, state, now_ms, chance))
+    for answered in sends:
+        said: Outcome | None = None
+        for delivery, outcome in answered:
+            if outcome != said or isinstance(outcome, Refused):  # else it is one answer, to several
+                state = breaker.after(state, delivery, outcome, now_ms=now_ms, chance=chance, concurrency=concurrency)
+            said = outcome
+            settlements.append(_settlement(delivery, outcome, state, now_ms, chance))
     return Verdict(settlements, before, state)
 
 
@@ -189,11 +206,11 @@ def _due_ms(state: Breaker, troubles: int, now_ms: int, chance: float) -> int:
 
 
 def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
-    """Take turns until ``stop``, or until nothing is due and nothing under way."""
+    """Take turns until ``stop``; or until nothing is due and nothing under way, then without patience."""
     while not stop.is_set():
         queue.wake.clear()
         try:
-            pause_s = queue.turn()
+            pause_s = queue.turn(patient=not until_empty)
         except StoreError as error:
             log.warning("sink.stalled", sink=queue.name, reason=str(error))
             stop.wait(STORE_RETRY_S)

@@ -6,13 +6,15 @@ The envelope is CloudEvents 1.0 in structured JSON; authentication follows Stand
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
-from poller.model import Change, Event, Kind, Resource, Stream, format_time
+from poller.model import Change, Delivery, Event, Kind, Resource, Stream, format_time
 
-CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+BATCH_CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
 
 _encode = msgspec.json.encode
 _stamp = lru_cache(maxsize=16)(format_time)  # a page's events are all recorded at one time
@@ -44,8 +46,12 @@ def event_id(source: str, stream: Stream, change: Change, ordinal: int = 1) -> s
         change.version_ms,
         change.digest.hex(),
     ]
-    text = f"{max(change.version_ms or 0, 0):012x}{hashlib.sha256(_encode(identity)).hexdigest()[:20]}"
+    text = f"{max(change.version_ms or 0, 0):012x}{_digest(_encode(identity), 20)}"
     return f"evt_{text}" if ordinal == 1 else f"evt_{text}_{ordinal}"
+
+
+def _digest(data: bytes, digits: int) -> str:
+    return hashlib.sha256(data).hexdigest()[:digits]
 
 
 def partition_key(stream: Stream, record_id: str) -> str:
@@ -84,6 +90,26 @@ def _data(change: Change) -> bytes:
     return b'{"object":%b,"changed":%b,"previous":%b}' % (record, _encode(change.changed), change.previous)
 
 
+class Message(NamedTuple):
+    """What a request carries: ``id`` and ``body`` are what is signed."""
+
+    id: str
+    content_type: str
+    body: bytes
+
+
+def single(delivery: Delivery) -> Message:
+    """One event by itself, under its own id."""
+    return Message(delivery.event_id, delivery.content_type, delivery.body)
+
+
+def array(batch: Sequence[Delivery]) -> Message:
+    """Events as a CloudEvents batch, each byte for byte as by itself; equal batches have equal ids."""
+    identity = _digest("\n".join(delivery.event_id for delivery in batch).encode(), 32)
+    body = b"[%b]" % b",".join(delivery.body for delivery in batch)
+    return Message(f"batch_{identity}", BATCH_CONTENT_TYPE, body)
+
+
 def signing_key(secret: str) -> bytes:
     """The key in a Standard Webhooks secret: base64 after ``whsec_``, else the text itself.
 
@@ -94,7 +120,7 @@ def signing_key(secret: str) -> bytes:
     return secret.encode()
 
 
-def sign(key: bytes, event_id: str, timestamp_s: int, body: bytes) -> str:
+def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
     """The value of ``webhook-signature``: HMAC-SHA256 over id, time and body, base64, version 1."""
-    mac = hmac.new(key, b"%b.%d.%b" % (event_id.encode(), timestamp_s, body), hashlib.sha256)
+    mac = hmac.new(key, b"%b.%d.%b" % (message_id.encode(), timestamp_s, body), hashlib.sha256)
     return f"v1,{base64.b64encode(mac.digest()).decode()}"

@@ -19,7 +19,12 @@ _T = TypeVar("_T")
 
 
 class HttpError(Exception):
-    """No usable answer. The message names the host and the cause, never a path, query string or header."""
+    """No usable answer. The message names the host and the cause, never a path, query string or header.
+
+    ``sent`` is False where nothing of the request can have come to the server, so that it was not done.
+    """
+
+    sent = True
 
 
 class ConnectFailed(HttpError):
@@ -69,25 +74,28 @@ def redact_url(url: str) -> str:
 class Exchange:
     """The request under way on one client: until when it may last, and what came of it so far.
 
-    ``hop`` is who is spoken to where that is not yet the server: a proxy.
+    ``hop`` is who is spoken to where that is not yet the server: a proxy. ``sent`` says that a part of the
+    request has left.
     """
 
     def __init__(self, stop: Event) -> None:
         self._stop = stop
         self._url, self._deadline_s, self.ends_at, self.hop = "", 0.0, 0.0, ""
-        self.reused, self.answered, self.ended = True, False, False
+        self.reused, self.sent, self.answered, self.ended = True, False, False, False
 
     def begin(self, url: str, deadline_s: float) -> None:
         """Start the clock of a request; raises ``Aborted`` when the process stops."""
         self._url, self._deadline_s = url, deadline_s
         self.ends_at, self.hop = monotonic() + deadline_s, ""
-        self.reused, self.answered, self.ended = True, False, False
+        self.reused, self.sent, self.answered, self.ended = True, False, False, False
         self.left_s()
 
     def error(self, kind: type[HttpError], cause: str) -> HttpError:
         """An error of this request: its host, and ``cause`` in words."""
         hops = [redact_url(self._url), *([f"the proxy {redact_url(self.hop)}"] if self.hop else [])]
-        return kind(": ".join([*hops, cause]))
+        error = kind(": ".join([*hops, cause]))
+        error.sent = self.sent and kind is not ConnectFailed
+        return error
 
     def disconnected(self, cause: str) -> HttpError:
         """The error that a connection's early end is, by how far the answer had come."""

@@ -6,11 +6,11 @@ from poller.model import Gate
 
 
 class Traffic(NamedTuple):
-    """What went through a route so far: ``count`` since ``window_ms``, the next not before ``next_ms``, some held."""
+    """What went through a route so far: ``seen`` since ``window_ms``, the next not before ``next_ms``, some held."""
 
     next_ms: int = 0
     window_ms: int = 0
-    count: int = 0
+    seen: int = 0
     held: int = 0
 
 
@@ -29,9 +29,9 @@ def admit(gate: Gate, traffic: Traffic, wanted_ms: int, now_ms: int) -> Passage:
     """
     if gate.flood:
         if now_ms - traffic.window_ms >= gate.per_s * 1000 or now_ms < traffic.window_ms:
-            traffic = traffic._replace(window_ms=now_ms, count=0)
-        traffic = traffic._replace(count=traffic.count + 1)
-        if traffic.held or traffic.count > gate.flood:
+            traffic = traffic._replace(window_ms=now_ms, seen=0)
+        traffic = traffic._replace(seen=traffic.seen + 1)
+        if traffic.held or traffic.seen > gate.flood:
             return Passage(wanted_ms, held=True, after=traffic._replace(held=traffic.held + 1))
     if not gate.pace_s:
         return Passage(wanted_ms, held=False, after=traffic)

@@ -1,4 +1,4 @@
-"""A receiver to try things with: verifies each delivery, and prints it."""
+"""A receiver to try things with: verifies each request, and prints its events."""
 
 import hmac
 import time
@@ -7,6 +7,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import click
+import msgspec
 
 from poller import envelope
 
@@ -14,6 +15,7 @@ TOLERANCE_S = 300
 """How old a signature may be: what Standard Webhooks recommends."""
 
 _LARGEST = 32 << 20
+_BATCH = envelope.BATCH_CONTENT_TYPE.partition(";")[0]
 
 
 def server(port: int, secret: str | None, show: Callable[[str], None]) -> ThreadingHTTPServer:
@@ -29,9 +31,11 @@ def server(port: int, secret: str | None, show: Callable[[str], None]) -> Thread
                 self._answer(413, ("Connection", "close"))  # nobody knows where the next request would begin
                 return
             body = self.rfile.read(int(size))
-            refused = trouble(dict(self.headers.items()), body, key, time.time())
-            show(f"REFUSED: {refused}" if refused else body.decode(errors="replace"))
-            self._answer(401 if refused else 204)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            status, lines = taken(headers, body, key, time.time())
+            for line in lines:
+                show(line)
+            self._answer(status)
 
         def _answer(self, status: int, *headers: tuple[str, str]) -> None:
             self.send_response(status)
@@ -45,15 +49,27 @@ def server(port: int, secret: str | None, show: Callable[[str], None]) -> Thread
     return ThreadingHTTPServer(("127.0.0.1", port), Handler)
 
 
+def taken(headers: dict[str, str], body: bytes, key: bytes | None, now_s: float) -> tuple[int, list[str]]:
+    """The answer to a request, and what there is to print: its events, or why it is refused."""
+    if refused := trouble(headers, body, key, now_s):
+        return 401, [f"REFUSED: {refused}"]
+    if not headers.get("content-type", "").lower().startswith(_BATCH):
+        return 204, [body.decode(errors="replace")]
+    try:
+        events = msgspec.json.decode(body, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return 400, ["REFUSED: it is not an array of events"]
+    return 204, [bytes(event).decode(errors="replace") for event in events]
+
+
 def trouble(headers: dict[str, str], body: bytes, key: bytes | None, now_s: float) -> str:
-    """Why a delivery is not to be trusted; empty if it is, or if there is no key to tell by."""
-    given = {name.lower(): value for name, value in headers.items()}
+    """Why a request is not to be trusted; empty if it is, or if there is no key to tell by."""
     if key is None:
         return ""
     try:
-        sent_s = int(given["webhook-timestamp"])
-        signatures = given["webhook-signature"].split()
-        expected = envelope.sign(key, given["webhook-id"], sent_s, body)
+        sent_s = int(headers["webhook-timestamp"])
+        signatures = headers["webhook-signature"].split()
+        expected = envelope.sign(key, headers["webhook-id"], sent_s, body)
     except (KeyError, ValueError):
         return "it is not signed"
     if abs(now_s - sent_s) > TOLERANCE_S:

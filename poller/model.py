@@ -173,11 +173,16 @@ class Event(NamedTuple):
     body: bytes
 
 
+CLOUDEVENT = "application/cloudevents+json; charset=utf-8"
+"""What an event is sent as."""
+
+
 class Delivery(NamedTuple):
     """One event on its way through one route to one sink.
 
     ``lane`` is what order is kept within: deliveries of one sink and lane go one after the other.
     ``attempts`` counts the sends that this event's own trouble ended, ``troubles`` those that the receiver's did.
+    It is due since ``due_ms``.
     ``shape`` names the stored definition of what is sent, empty for the event as it is; only then ``route`` may be
     empty too. ``begun``: an earlier send was begun, and how it ended is not known. ``steps`` are the results of
     the steps that are done, as JSON.
@@ -191,11 +196,12 @@ class Delivery(NamedTuple):
     attempts: int
     troubles: int
     body: bytes
+    due_ms: int = 0
     route: str = ""
     shape: str = ""
     begun: bool = False
     steps: bytes = b""
-    content_type: str = "application/cloudevents+json; charset=utf-8"
+    content_type: str = CLOUDEVENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from poller import route
 from poller.model import Plan
+from poller.route import anew
 from poller.stores import Decision
 from poller.stores.selection import Selection
 from poller.stores.sqlite import SqliteStore
@@ -21,7 +21,7 @@ def operations(store: SqliteStore, now_ms: Callable[[], int], plan: Plan) -> Map
     """
 
     def again(states: list[str], selection: dict[str, Any]) -> dict[str, Any]:
-        return {"count": store.again(Selection(**selection), states, now_ms(), partial(route.anew, plan))}
+        return {"count": store.again(Selection(**selection), states, now_ms(), partial(anew, plan))}
 
     def drop(selection: dict[str, Any]) -> dict[str, Any]:
         return {"count": store.drop(Selection(**selection))}
@@ -29,8 +29,8 @@ def operations(store: SqliteStore, now_ms: Callable[[], int], plan: Plan) -> Map
     def decide(stream: str, decision: str) -> dict[str, Any]:
         return {"found": store.decide(stream, Decision(decision))}
 
-    def release(name: str, decision: str) -> dict[str, Any]:
-        return {"count": store.release(name, Decision(decision), now_ms())}
+    def release(route: str, decision: str) -> dict[str, Any]:
+        return {"count": store.release(route, Decision(decision), now_ms())}
 
     def pause_sink(sink: str, reason: str) -> dict[str, Any]:
         store.pause(sink, reason, now_ms())

@@ -133,6 +133,11 @@ def _held(streams: Iterable[dict[str, Any]]) -> list[str]:
         "  If they come back, they are let go by themselves."
         for row in streams
         if row["held_since"]
+    ] + [
+        f"UNCONFIRMED: {row['missing']} records of {row['stream']} are gone from the listing, but the API still counts "
+        f"them.\n  If that stays so and they were deleted:   poller approve {row['stream']}"
+        for row in streams
+        if row["missing"] and not row["held_since"]
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from poller import expression
 from poller.expression import EvaluationError
@@ -61,14 +61,14 @@ def anew(plan: Plan, name: str, body: bytes) -> tuple[Target, ...] | None:
     """Where a stored event goes by the route of this name, as it is now; None if there is none, or it is not on it."""
     known = cache(lambda: scope_of(body))
     for route in plan.routes:
-        if route.name == name and matches(route, str(_event(known)["trigger"])):
+        if route.name == name and matches(route, str(event_of(known())["trigger"])):
             return tuple(target for _, target in through(plan, route, known))
     return None
 
 
-def _event(scope: Callable[[], Scope]) -> Mapping[str, object]:
-    event: Any = scope()["event"]
-    return event
+def event_of(scope: Scope) -> Mapping[str, object]:
+    """What a scope says of the event itself."""
+    return cast(Mapping[str, object], scope["event"])
 
 
 @lru_cache(maxsize=4096)

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from poller import expression, shape
-from poller.actions import Action, System, UnknownAction, find
+from poller.actions import Action, System, UnknownAction, find, inputs
 from poller.expression import Condition, ExpressionError
 from poller.model import Case, Gate, Kind, Route
 from poller.problems import nearest
@@ -46,14 +46,14 @@ def _pattern(pattern: str) -> str:
 
 
 def _target(name: str, info: ValidationInfo) -> str:
-    names: Names = info.context
+    names: Names = cast(Names, info.context)
     if name not in names.sinks:
         raise ValueError(f'there is no sink "{name}"' + nearest(name, list(names.sinks)))
     return name
 
 
 def _action(name: str, info: ValidationInfo) -> str:
-    names: Names = info.context
+    names: Names = cast(Names, info.context)
     try:
         system, action = find(name, names.systems)
     except UnknownAction as error:
@@ -70,31 +70,21 @@ def _condition(text: str) -> str:
 
 
 def _body(value: object) -> object:
-    for path, text in _texts(value, ""):
-        try:
-            expression.template(text, shape.VARIABLES)
-        except ExpressionError as error:
-            raise ValueError(f"{f'{path}: ' if path else ''}column {error.column}: {error}") from None
+    _compile(value, shape.VARIABLES)
     return value
 
 
-def _inputs(value: Mapping[str, object]) -> Mapping[str, object]:
-    for path, text in _texts(value, ""):
-        try:
-            expression.template(text, (*shape.VARIABLES, "steps"))
-        except ExpressionError as error:
-            raise ValueError(f"{path}: column {error.column}: {error}") from None
+def _inputs(value: dict[str, Any]) -> dict[str, Any]:
+    _compile(value, (*shape.VARIABLES, "steps"))
     return value
 
 
-def _texts(value: object, at: str) -> Iterator[tuple[str, str]]:
-    """Every string in a value, with its path."""
-    if isinstance(value, str):
-        yield at, value
-    elif isinstance(value, Mapping | list | tuple):
-        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, inner in pairs:
-            yield from _texts(inner, f"{at}.{key}" if at else str(key))
+def _compile(value: object, variables: Sequence[str]) -> None:
+    try:
+        expression.template(value, variables)
+    except ExpressionError as error:
+        where = "".join(f"{key}: " for key in (".".join(map(str, error.keys)),) if key)
+        raise ValueError(f"{where}column {error.column}: {error}") from None
 
 
 def _pace(value: object) -> object:
@@ -120,6 +110,7 @@ class StepTable(Strict):
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     do: ActionName
+    connection: str | None = None
     with_: Annotated[Inputs, Field(alias="with")] = Field(default_factory=dict)
 
 
@@ -142,6 +133,7 @@ class CaseTable(Strict):
     fields: Strings = ()
     drop: Strings = ()
     do: ActionName | None = None
+    connection: str | None = None
     with_: Annotated[Inputs, Field(alias="with")] = Field(default_factory=dict)
     step: Annotated[tuple[StepTable, ...], Field(strict=False)] = ()
 
@@ -157,14 +149,26 @@ class CaseTable(Strict):
             raise ValueError("body says all that is sent; fields and drop would do nothing")
         if self.with_ and ways != ["do"]:
             raise ValueError('with holds the inputs of an action: it needs "do" beside it')
+        if self.connection and ways != ["do"]:
+            raise ValueError('connection says whose account an action is done in: it needs "do" beside it')
         return self
 
-    def steps(self) -> list[dict[str, Any]]:
+    def all_steps(self) -> Sequence[StepTable]:
+        """Its actions, however many."""
+        if self.do is None:
+            return self.step
+        return [StepTable.model_construct(id=None, do=self.do, connection=self.connection, with_=self.with_)]
+
+    def definition(self) -> list[dict[str, Any]]:
         """The actions, as a shape is defined."""
-        only = [StepTable.model_construct(id=None, do=self.do, with_=self.with_)] if self.do else []
         return [
-            {"id": step.id or f"step{place}", "do": step.do, "with": step.with_}
-            for place, step in enumerate([*only, *self.step], 1)
+            {
+                "id": step.id or f"step{place}",
+                "connection": step.connection or step.do.partition(".")[0],
+                "action": step.do.partition(".")[2],
+                "with": step.with_,
+            }
+            for place, step in enumerate(self.all_steps(), 1)
         ]
 
     def shape(self, route: str, *, destructive: bool) -> Shape | None:
@@ -174,7 +178,7 @@ class CaseTable(Strict):
             **({} if self.body is None else {"body": self.body}),
             **({"fields": list(self.fields)} if self.fields else {}),
             **({"drop": list(self.drop)} if self.drop else {}),
-            **({"steps": steps} if (steps := self.steps()) else {}),
+            **({"steps": steps} if (steps := self.definition()) else {}),
             **({"destructive": True} if destructive else {}),
         }
         return shape.define(definition) if len(definition) > 1 else None
@@ -228,7 +232,7 @@ def ways(tables: Sequence[RouteTable], systems: Mapping[str, System]) -> Ways:
         for place, table in enumerate(tables, 1)
         if any(case.do or case.step for case in table.cases())
     )
-    done = [action_of(step.do, systems) for made in shapes.values() for step in made.steps]
+    done = [find(step.do, systems)[1] for table in tables for case in table.cases() for step in case.all_steps()]
     return Ways(routes, shapes, queues, any(action.stamps for action in done))
 
 
@@ -238,17 +242,14 @@ def route_name(table: RouteTable, place: int) -> str:
 
 
 def _route(name: str, table: RouteTable, systems: Mapping[str, System], shapes: dict[str, Shape]) -> Route:
-    cases = tuple(_case(name, table, case, systems, shapes) for case in table.cases())
+    cases = tuple(_case(name, case, systems, shapes) for case in table.cases())
     first = None if table.first_sync is None else table.first_sync == "emit"
     when = None if table.when is None or not table.case else expression.condition(table.when, shape.VARIABLES)
     return Route(table.on, cases, name, table.delay, table.gate(), first, table.own == "include", when)
 
 
-def _case(
-    name: str, route: RouteTable, table: CaseTable, systems: Mapping[str, System], shapes: dict[str, Shape]
-) -> Case:
-    found = [action_of(step["do"], systems) for step in table.steps()]
-    destructive = any(action.destructive for action in found)
+def _case(name: str, table: CaseTable, systems: Mapping[str, System], shapes: dict[str, Shape]) -> Case:
+    destructive = any(find(step.do, systems)[1].destructive for step in table.all_steps())
     made = table.shape(name, destructive=destructive)
     if made:
         shapes[made.digest] = made
@@ -261,11 +262,6 @@ def _case(
     )
 
 
-def action_of(do: str, systems: Mapping[str, System]) -> Action:
-    """The action of a name that is known."""
-    return find(do, systems)[1]
-
-
 def objections(tables: Sequence[RouteTable], systems: Mapping[str, System], sinks: Sequence[str]) -> Iterator[str]:
     """What is wrong with routes that are each well written: ``key: what``."""
     names = [route_name(table, place) for place, table in enumerate(tables, 1)]
@@ -276,23 +272,21 @@ def objections(tables: Sequence[RouteTable], systems: Mapping[str, System], sink
         if name in sinks and any(case.do or case.step for case in table.cases()):
             yield f'route.{place}.name: "{name}" is a sink; a route that does actions needs a name of its own'
         for case in table.cases():
-            for step in case.steps():
-                yield from _about(f"route.{place}", table, case, action_of(step["do"], systems), step)
+            for step in case.all_steps():
+                yield from _about(f"route.{place}", table, case, find(step.do, systems)[1], step)
 
 
-def _about(
-    key: str, route: RouteTable, case: CaseTable, action: Action, step: Mapping[str, Any]
-) -> Iterator[str]:
+def _about(key: str, route: RouteTable, case: CaseTable, action: Action, step: StepTable) -> Iterator[str]:
     if action.destructive and not route.allow_destructive:
-        yield f"{key}: {step['do']} cannot be undone; set allow_destructive = true if that is meant"
-    for wrong in action.wrong_inputs(step["with"]):
-        yield f"{key}: {step['do']}: {wrong}"
+        yield f"{key}: {step.do} cannot be undone; set allow_destructive = true if that is meant"
+    for wrong in inputs.objections(action, step.with_):
+        yield f"{key}: {step.do}: {wrong}"
     written = [name for name in action.writes if any(fnmatchcase(name, pattern) for pattern in route.on)]
     guards: list[Condition] = [
         expression.condition(text, shape.VARIABLES) for text in (route.when, case.when) if text is not None
     ]
     if written and not any(guard.mentions("custom.origin") for guard in guards):
         yield (
-            f"{key}: {step['do']} makes {written[0]} happen, which this route is on: it would go round for ever; "
+            f"{key}: {step.do} makes {written[0]} happen, which this route is on: it would go round for ever; "
             'let its when look at data.custom.origin, such as "data.custom.origin == null"'
         )

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import structlog
 
+from poller.actions.sink import Actions
 from poller.config import Config
+from poller.connections import connections
 from poller.deliver import Drain
 from poller.model import Plan, Stream
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
 from poller.running import Tools
 from poller.schedule import after_poll
+from poller.shaped import Shaped, Shapes
 from poller.sinks import Sink
 from poller.sources import Source, SourceError
 from poller.sources.spaceinvoices import SpaceInvoices
@@ -181,6 +184,13 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     """
     stop = threading.Event()
     api = source(config, stop)
-    sinks = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
+    receivers: dict[str, Sink] = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
+    ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if deliver else {}
     store = SqliteStore(state or config.state.path, api.name, accept_loss=accept_loss)
+    shape_of = Shapes(config.ways().shapes, store.shape)
+    store.keep_shapes(config.shapes())
+    sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
+    if deliver:
+        origin = config.source.origin
+        sinks |= {name: Actions(shape_of, ways, stop, origin=origin) for name in config.queues()}
     return Service(config.plan(), api, store, sinks, stop, config.state.limits())

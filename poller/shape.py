@@ -21,11 +21,15 @@ JSON = "application/json"
 
 
 class Step(NamedTuple):
-    """One action of a chain: its name, and its inputs; ``id`` is what later steps know its result by."""
+    """One action of a chain, done by a connection to its system; ``given`` is what is said of it, with holes.
+
+    ``id`` is what later steps know its result by.
+    """
 
     id: str
-    do: str
-    inputs: Template
+    connection: str
+    action: str
+    given: Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,10 @@ class Shape:
 
 
 def define(definition: Mapping[str, Any]) -> Shape:
-    """Compile ``{"route": name}`` with ``body``, or ``fields`` and ``drop``, or ``steps`` of ``id``, ``do``, ``with``.
+    """Compile a definition; raises ``ExpressionError``.
 
-    Raises ``ExpressionError``.
+    It is ``{"route": name}`` with ``body``, or ``fields`` and ``drop``, or ``steps`` of ``id``, ``connection``,
+    ``action`` and ``with``.
     """
     body = definition.get("body")
     return Shape(
@@ -59,7 +64,9 @@ def define(definition: Mapping[str, Any]) -> Shape:
         tuple(definition.get("fields", ())),
         tuple(definition.get("drop", ())),
         tuple(
-            Step(step["id"], step["do"], expression.template(step["with"], (*VARIABLES, "steps")))
+            Step(
+                step["id"], step["connection"], step["action"], expression.template(step["with"], (*VARIABLES, "steps"))
+            )
             for step in definition.get("steps", ())
         ),
         bool(definition.get("destructive")),

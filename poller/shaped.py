@@ -32,7 +32,8 @@ class Shaped:
     """A sink that is sent what the shape of each delivery makes of its event."""
 
     def __init__(self, sink: Sink, shape_of: Callable[[str], Shape]) -> None:
-        self.concurrency, self.batch_size, self.careful = sink.concurrency, sink.batch_size, sink.careful
+        self.concurrency, self.careful = sink.concurrency, sink.careful
+        self.batch_size, self.batch_wait_s = sink.batch_size, sink.batch_wait_s
         self._sink = sink
         self._shape_of = shape_of
 

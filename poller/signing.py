@@ -27,7 +27,7 @@ class CannotSign(Exception):
 
 
 class Key(NamedTuple):
-    """One secret, ready to sign: ``sign`` takes an event's id, the time in seconds and the body."""
+    """One secret, ready to sign: ``sign`` takes the message's id, the time in seconds and the body."""
 
     sign: Callable[[str, int, bytes], str]
     not_after_s: float | None = None
@@ -44,7 +44,7 @@ class Pair(NamedTuple):
     public: str
 
 
-def signature(keys: Sequence[Key], event_id: str, timestamp_s: int, body: bytes) -> str:
+def signature(keys: Sequence[Key], message_id: str, timestamp_s: int, body: bytes) -> str:
     """The value of ``webhook-signature``: one signature of each key that has not expired, blanks in between.
 
     Raises ``CannotSign`` where all have expired, and where the clock cannot be right.
@@ -54,7 +54,7 @@ def signature(keys: Sequence[Key], event_id: str, timestamp_s: int, body: bytes)
     valid = [key for key in keys if not key.expired(timestamp_s)]
     if not valid:
         raise CannotSign("nothing is signed: all secrets have expired (not_after); add a new one")
-    return " ".join(key.sign(event_id, timestamp_s, body) for key in valid)
+    return " ".join(key.sign(message_id, timestamp_s, body) for key in valid)
 
 
 def key(secret: str, not_after_s: float | None = None) -> Key:
@@ -87,8 +87,8 @@ def pair(secret: str) -> Pair:
     return Pair(secret, "whpk_" + _base64(_ed25519(secret).public_key().public_bytes_raw()))
 
 
-def _sign_ed25519(private: Any, event_id: str, timestamp_s: int, body: bytes) -> str:  # noqa: ANN401 - imported late
-    return "v1a," + _base64(private.sign(b"%b.%d.%b" % (event_id.encode(), timestamp_s, body)))
+def _sign_ed25519(private: Any, message_id: str, timestamp_s: int, body: bytes) -> str:  # noqa: ANN401 - imported late
+    return "v1a," + _base64(private.sign(b"%b.%d.%b" % (message_id.encode(), timestamp_s, body)))
 
 
 def _ed25519(secret: str) -> Any:  # noqa: ANN401 - imported late

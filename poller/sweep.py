@@ -145,7 +145,7 @@ def settle_missing(poll: Poll) -> None:
     if decision == Decision.REJECT:
         _dismiss(poll)
     elif decision == Decision.APPROVE or not diff.holds(progress.missing, progress.live):
-        _confirm(poll)
+        _confirm(poll, approved=decision == Decision.APPROVE)
     elif progress.held_ms is None:
         poll.commit(replace(progress, held_ms=poll.tools.now_ms()))
         log.warning(
@@ -156,7 +156,7 @@ def settle_missing(poll: Poll) -> None:
             hint=f"look, then: poller approve {poll.stream.name}, or: poller reject {poll.stream.name}",
         )
         return
-    if poll.progress.held_ms is not None and (decision or not poll.progress.missing):
+    if decision or (poll.progress.held_ms is not None and not poll.progress.missing):
         poll.commit(replace(poll.progress, held_ms=None), decided=True)
         poll.decision = None
 
@@ -168,11 +168,16 @@ def _dismiss(poll: Poll) -> None:
         poll.commit(poll.progress, [Finding(mark.state, mark._replace(state=State.DISMISSED)) for mark in marks])
 
 
-def _confirm(poll: Poll) -> None:
-    """Ask for each missing record by id. Gone is what neither that nor the count still shows."""
-    gone = bool(poll.progress.missing) and disagreement(poll) + min(poll.progress.count_gap, 0) <= 0
+def _confirm(poll: Poll, *, approved: bool) -> None:
+    """Ask for each missing record by id. Gone is what neither that nor the count, or an operator, still shows."""
+    gone = approved or (bool(poll.progress.missing) and disagreement(poll) + min(poll.progress.count_gap, 0) <= 0)
     if poll.progress.missing and not gone:
-        log.warning("deletions.unconfirmed", stream=poll.stream.name, reason="the API still counts the missing records")
+        log.warning(
+            "deletions.unconfirmed",
+            stream=poll.stream.name,
+            reason="the API still counts the missing records",
+            hint=f"if that stays so, look, then: poller approve {poll.stream.name}",
+        )
     after = ""
     while marks := poll.tools.store.missing(poll.stream, after, FETCH_RECORDS):
         after = marks[-1].id

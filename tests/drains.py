@@ -46,7 +46,8 @@ class Sink:
     """
 
     def __init__(self, clock, concurrency=4, batch_size=1):
-        self.concurrency, self.batch_size, self.careful = concurrency, batch_size, False
+        self.concurrency, self.batch_size, self.batch_wait_s = concurrency, batch_size, 0.0
+        self.careful = False
         self.script, self.always = {}, Delivered()
         self.sent, self.times_ms, self.batches = [], [], []
         self.taken, self.steps, self.begun = [], [], []
@@ -103,7 +104,14 @@ class Rig:
 
     def tell(self, *names: str, resource: str = "clients") -> None:
         """Commit an event for each: ``a1`` is the first of record a, ``r12/1`` that of record r12."""
-        outgoing = [Outgoing(_change(*_parts(name)), "client.created", (Target("it", self.order, self.route, "shape" if self.route else ""),)) for name in names]
+        outgoing = [
+            Outgoing(
+                _change(*_parts(name)),
+                "client.created",
+                (Target("it", self.order, self.route, "shape" if self.route else ""),),
+            )
+            for name in names
+        ]
         self.store.commit(Stream("o", resource), Step(Progress(), outgoing=outgoing), self.clock.now_ms)
 
     def run(self) -> float:

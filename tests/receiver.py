@@ -4,6 +4,7 @@
 others. A behaviour is a function of a ``Wire``; it returns whether the connection is kept.
 """
 
+import json
 import socket
 import ssl
 import struct
@@ -33,6 +34,12 @@ class Record(NamedTuple):
         return self.headers.get("webhook-id")
 
     @property
+    def events(self):
+        """What it holds: one event, or those of a batch."""
+        found = json.loads(self.body)
+        return found if isinstance(found, list) else [found]
+
+    @property
     def attempt(self):
         return int(self.headers.get("webhook-attempt", "0"))
 
@@ -42,10 +49,11 @@ class Record(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """What a behaviour has to do with: the connection, and the end of the test."""
+    """What a behaviour has to do with: the connection, the end of the test, and the request that came."""
 
     sock: socket.socket
     stop: threading.Event
+    record: Record
 
     def head(self, status, *headers):
         lines = [f"HTTP/1.1 {status} Scripted", *(f"{name}: {value}" for name, value in headers)]
@@ -60,6 +68,15 @@ def answer(status=200, headers=(), body=b"ok") -> Behaviour:
         wire.head(status, *headers, ("Content-Length", len(body)))
         wire.sock.sendall(body)
         return True
+
+    return act
+
+
+def judge(status_of: Callable[[Record], int]) -> Behaviour:
+    """Answer by what came."""
+
+    def act(wire):
+        return answer(status_of(wire.record))(wire)
 
     return act
 
@@ -256,7 +273,7 @@ class Receiver:
         with self._lock:
             self.records.append(record)
             behave = self._script.popleft() if self._script else self._always
-        return rest if behave(Wire(sock, self._stop)) else None
+        return rest if behave(Wire(sock, self._stop, record)) else None
 
 
 def _take(sock, number, data):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poller.config import Config, ConfigError, find, load
-from poller.model import Order, Route, Target
+from poller.model import Case, Order, Route, Target
 from poller.pressure import Limits
 from poller.problems import tables
 from poller.settings import Secret
@@ -86,7 +86,7 @@ def test_every_shape_is_read(read):
     assert config.state.keeping() == Keep(7 * 86_400, 8 * 86_400, 9 * 86_400)
     assert config.state.limits() == Limits(10, 1536 << 20, 1 << 20)
     plan = config.plan()
-    assert plan.routes == (Route(("client.*", "document.created"), ("crm",)),)
+    assert plan.routes == (Route(("client.*", "document.created"), (Case(("crm",)),), "route-1"),)
     assert plan.sinks == (Target("crm"), Target("audit", Order.STREAM))
     assert plan.watches["documents"].every_s == 30
     assert plan.watches["clients"].every_s == 120
@@ -151,6 +151,7 @@ def test_what_a_resource_always_ignores_stays_ignored(read):
 
 
 SINK = '[sinks.crm]\nkind = "stdout"\n'
+HOOK = '[sinks.hook]\nkind = "webhook"\nurl = "https://crm.example.com"\n'
 
 REFUSED = [
     ('[source]\nevry = "1m"', 'source.evry: unknown key; did you mean "every"?'),
@@ -201,7 +202,7 @@ REFUSED = [
     ),
     (SINK + '[[route]]\non = ["*"]\nto = ["crn"]', 'route.0.to.0: there is no sink "crn"; did you mean "crm"?'),
     ('[[route]]\non = ["*"]\nto = []', "route.0.to: should name at least one"),
-    ('[[route]]\non = ["*"]', "route.0.to: is missing"),
+    ('[[route]]\non = ["*"]', 'route.0: should have one of "to", "do", "step" or "case"'),
     ("[route]", "route: should be a list"),
     (
         '[[route]]\non = ["price_list.*"]\nto = ["stdout"]',
@@ -212,6 +213,14 @@ REFUSED = [
     ("[state]\nmax_pending = 0", "state.max_pending: should be at least 1"),
     ('[state]\nkeep = "0s"', "state.keep: should be more than 0"),
     (SINK + 'order = "recrd"', 'sinks.crm.order: should be "record", "stream", "sink" or "none"'),
+    (HOOK + "batch = 100", "sinks.hook.batch: should be a table"),
+    (HOOK + "batch = { max = 0 }", "sinks.hook.batch.max: should be at least 1"),
+    (HOOK + "batch = { max = 251 }", "sinks.hook.batch.max: should be at most 250"),
+    (HOOK + "batch = { wait = 1 }", 'sinks.hook.batch.wait: should say its unit: "1s"'),
+    (HOOK + 'batch = { wait = "61m" }', 'sinks.hook.batch.wait: should be at most "1h"'),
+    (HOOK + 'batch = { size = "1s" }', "sinks.hook.batch.size: unknown key"),
+    (HOOK + 'batch = {}\norder = "sink"', 'sinks.hook: batch should be left out where order = "sink"'),
+    (SINK + "batch = {}", "sinks.crm.batch: unknown key"),
     ('[state]\npath = ""', "state.path: should be the path of a file"),
     ("[state]\npath = 3", "state.path: should be a path in quotes"),
     ("[source]\nevery 3", "is not TOML: Expected '=' after a key in a key/value pair (at line 2, column 7)"),

@@ -339,7 +339,7 @@ answers = st.lists(st.tuples(outcomes, st.integers(0, 9), st.integers(0, 9)), mi
 def test_every_answer_settles_its_own_delivery(answers, before, chance):
     """Delivered only by a yes, parked only by a no, and otherwise due again within a day or so."""
     answered = [(_delivery(n, attempts, troubles), outcome) for n, (outcome, attempts, troubles) in enumerate(answers)]
-    verdict = settle(answered, before, NOW_MS, chance, 4)
+    verdict = settle([answered], before, NOW_MS, chance, 4)
     assert verdict.before == before
     assert [settlement.sequence for settlement in verdict.settlements] == [one.sequence for one, _ in answered]
     for settlement, (delivery, outcome) in zip(verdict.settlements, answered, strict=True):
@@ -358,14 +358,14 @@ def test_every_answer_settles_its_own_delivery(answers, before, chance):
 def test_a_wait_is_never_shortened(answers, before, chance):
     """While it lasts; and it is never longer than the longest."""
     answered = [(_delivery(n, *counts), outcome) for n, (outcome, *counts) in enumerate(answers)]
-    after = settle(answered, before, NOW_MS, chance, 4).after
+    after = settle([answered], before, NOW_MS, chance, 4).after
     assert wait_s(before, NOW_MS) <= wait_s(after, NOW_MS) <= RETRY_AFTER_CEILING_S
 
 
 @given(breakers, st.integers(0, 9), st.floats(0, 1))
 def test_what_met_trouble_is_not_due_before_the_sink(before, troubles, chance):
     """Nor later than six minutes after it could have been."""
-    verdict = settle([(_delivery(1, 3, troubles), Later("no answer"))], before, NOW_MS, chance, 4)
+    verdict = settle([[(_delivery(1, 3, troubles), Later("no answer"))]], before, NOW_MS, chance, 4)
     [settlement] = verdict.settlements
     until_ms = NOW_MS + int(wait_s(verdict.after, NOW_MS) * 1000)
     assert until_ms <= settlement.due_ms <= until_ms + 360_000

@@ -4,14 +4,15 @@ import base64
 import json
 import re
 from datetime import UTC, datetime
+from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from poller.envelope import event_id, origin, partition_key, seal, sign, signing_key, trigger
-from poller.model import Change, Kind, Stream
+from poller.envelope import array, event_id, origin, partition_key, seal, sign, signing_key, trigger
+from poller.model import Change, Delivery, Kind, Stream
 from poller.sources.spaceinvoices import RESOURCES
 
 STREAM = Stream("66f1a2c4d3b7e80012a4c901", "clients")
@@ -178,3 +179,26 @@ def test_a_prefixed_secret_has_to_be_base64(secret):
     """Else it was mistyped, and no receiver would agree."""
     with pytest.raises(ValueError, match=r"."):
         signing_key(secret)
+
+
+def _delivery(name):
+    return Delivery("hook", 1, 1, name, "client.created", 0, 0, b'{"id":"%b","data":{"total":10.10}}' % name.encode())
+
+
+def test_a_batch_is_an_array_of_the_same_bytes():
+    """Of one event too."""
+    one, other = _delivery("evt_a"), _delivery("evt_b")
+    message = array([one, other])
+    assert message.body == b"[" + one.body + b"," + other.body + b"]"
+    assert message.content_type == "application/cloudevents-batch+json; charset=utf-8"
+    assert array([one]).body == b"[" + one.body + b"]"
+
+
+def test_a_batch_s_id_is_that_of_its_events_in_their_order():
+    """Equal at each attempt, another for any other batch, never that of an event; it suits Standard Webhooks."""
+    names = ["evt_a", "evt_ab", "b", "evt"]
+    lists = [list(chosen) for size in (1, 2, 3) for chosen in permutations(names, size)]
+    ids = [array([_delivery(name) for name in chosen]).id for chosen in lists]
+    assert ids == [array([_delivery(name) for name in chosen]).id for chosen in lists]
+    assert len(set(ids)) == len(lists)
+    assert [identity for identity in ids if not re.fullmatch("batch_[0-9a-f]{32}", identity)] == []

@@ -59,7 +59,7 @@ def test_a_stream_below_the_flood_is_never_held():
 
 def test_a_clock_that_is_set_back_begins_a_new_window():
     """Else a window in the future would never end."""
-    passage = admit(Gate(flood=1, per_s=60.0), Traffic(window_ms=NOW_MS + 86_400_000, count=1), NOW_MS, NOW_MS)
+    passage = admit(Gate(flood=1, per_s=60.0), Traffic(window_ms=NOW_MS + 86_400_000, seen=1), NOW_MS, NOW_MS)
     assert not passage.held
 
 

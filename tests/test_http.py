@@ -291,6 +291,38 @@ def test_a_kept_connection_that_ends_is_stale(client, rude):
             ask(client, receiver)
 
 
+@pytest.mark.parametrize("rude", [close, reset, hang, cut, noise], ids=lambda rude: rude.__name__)
+def test_what_was_sent_may_have_been_done(client, rude):
+    """An error says whether any of its request left."""
+    with Receiver(rude()) as receiver, pytest.raises(HttpError) as caught:
+        ask(client, receiver, deadline_s=0.3)
+    assert caught.value.sent
+
+
+def test_what_was_not_sent_was_not_done(client):
+    """No connection, a deadline that passes in the handshake, a stop, a URL that is none."""
+    nobody = socket.create_server(("127.0.0.1", 0), backlog=1)  # it accepts, and never shakes hands
+    url = f"https://127.0.0.1:{nobody.getsockname()[1]}/"
+    stop = threading.Event()
+    stop.set()
+    stopped = Client(stop)
+    for mine, wrong in [(client, "http://127.0.0.1:1/"), (client, url), (stopped, url), (client, "http://[")]:
+        with pytest.raises(HttpError) as caught:
+            mine.request("GET", wrong, deadline_s=0.3, max_bytes=10)
+        assert not caught.value.sent
+    stopped.close()
+    nobody.close()
+
+
+def test_each_request_is_told_apart(client):
+    """That one was sent says nothing of the next."""
+    with Receiver(answer(headers=[("Connection", "close")])) as receiver:
+        ask(client, receiver)
+    with pytest.raises(ConnectFailed) as caught:
+        ask(client, receiver)
+    assert not caught.value.sent
+
+
 @pytest.mark.parametrize(
     "behaviour", [cut(503), hang_after_head(503), dribble(status=503), bomb(1 << 20)], ids=range(4)
 )

@@ -109,6 +109,37 @@ def test_a_delivery_without_a_sane_length_is_refused(listening, length):
     assert shown == []
 
 
+def headers_of(message):
+    sent_s = int(time.time())
+    return {
+        "content-type": message.content_type,
+        "webhook-id": message.id,
+        "webhook-timestamp": str(sent_s),
+        "webhook-signature": envelope.sign(KEY, message.id, sent_s, message.body),
+    }
+
+
+def test_each_event_of_a_batch_is_shown(listening):
+    """On a line of its own, its own bytes; a signature that is not good is one for all."""
+    port, shown = listening
+    other = ONE._replace(event_id="evt_b", body=b'{"id":"evt_b","total":10.10}')
+    message = envelope.array([ONE, other])
+    assert post(port, headers_of(message), message.body) == 204
+    assert shown == [ONE.body.decode(), other.body.decode()]
+    assert post(port, headers_of(message), message.body.replace(b"10.10", b"10.1")) == 401
+    assert shown[2:] == ["REFUSED: its signature is not of this secret"]
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[{}", b"", b"[" * 100_000], ids=["object", "cut", "empty", "deep"])
+def test_what_is_no_batch_and_says_that_it_is_one_is_refused(listening, body):
+    """With 400; the receiver lives on."""
+    port, shown = listening
+    message = envelope.array([ONE])._replace(body=body)
+    assert post(port, headers_of(message), body) == 400
+    assert shown == ["REFUSED: it is not an array of events"]
+    assert post(port, signed()) == 204
+
+
 def test_the_command_verifies_what_the_webhook_sink_sends(tmp_path, monkeypatch):
     """A real process at each end; it prints the event, refuses a wrong signature, and ends at a signal."""
     site = Site(tmp_path, "http://127.0.0.1:1")

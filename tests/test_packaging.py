@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,17 @@ def test_both_locks_agree():
         for lock in ("requirements.lock", "requirements-dev.lock")
     )
     assert runtime - dev == set()
+
+
+def test_a_wheel_holds_what_is_no_code(tmp_path):
+    """Actions and examples are read from the package as it is installed."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    beside = [path for ending in ("toml", "json") for path in (ROOT / "poller").rglob(f"*.{ending}")]
+    assert len(beside) > 10
+    assert {str(path.relative_to(ROOT)) for path in beside} - names == set()
 
 
 def test_make_alone_tells_its_targets():

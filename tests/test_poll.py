@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from mirror import HOUR_MS, MINUTE_MS, SECOND_MS, Clock, Rig, plan
@@ -655,6 +656,27 @@ def test_held_deletions_are_let_go_when_the_records_are_back(rig, held, account,
     assert rig.poll(org, CLIENTS) == []
     progress = rig.progress(org, CLIENTS)
     assert (progress.held_ms, progress.missing, progress.live) == (None, 0, 40)
+
+
+def test_an_operator_outvotes_a_count_that_stays_too_high(rig, simulator, account, org):
+    """A record that neither the listing nor its id shows is told as deleted when a person says so, and not before."""
+    ids = account.bulk_create(org, CLIENTS, 5)
+    baselined(rig, org)
+    account.hard_delete(org, CLIENTS, ids[2])
+    simulator.faults.always(_counts_one_more)
+    for _ in range(3):
+        assert rig.poll(org, CLIENTS, full=True) == []
+    assert rig.progress(org, CLIENTS).missing == 1
+    assert rig.decide(org, CLIENTS, Decision.APPROVE)
+    assert kinds(rig.poll(org, CLIENTS)) == [("deleted", ids[2])]
+    assert not rig.decide(org, CLIENTS, Decision.APPROVE)
+
+
+def _counts_one_more(request, proper):
+    found = proper(request)
+    if not request.path.endswith("/count"):
+        return found
+    return replace(found, body=json.dumps({"count": json.loads(found.body)["count"] + 1}).encode())
 
 
 def test_approval_still_asks_for_each(rig, held, account, org):

@@ -80,4 +80,6 @@ def test_a_lane_fits_into_the_store(order, org, resource, record_id, sequence):
 @given(st.text(), st.text())
 def test_records_have_lanes_of_their_own(one, other):
     """Equal only where they are."""
-    assert (lane(Target("a", Order.RECORD), CLIENTS, one, 1) == lane(Target("a", Order.RECORD), CLIENTS, other, 2)) == (one == other)
+    assert (lane(Target("a", Order.RECORD), CLIENTS, one, 1) == lane(Target("a", Order.RECORD), CLIENTS, other, 2)) == (
+        one == other
+    )

@@ -186,6 +186,17 @@ def test_a_connection_that_ends_behind_a_proxy(through, proxy_tls):
             ask(client, receiver.url)
 
 
+def test_what_is_said_to_a_proxy_is_no_request(through, proxy_tls):
+    """A tunnel that is refused, or ends in nothing, has carried none of it."""
+    with Proxy(tls=proxy_tls, status=503) as proxy, pytest.raises(ConnectFailed) as refused:
+        ask(through(proxy), "https://hooks.test/")
+    assert not refused.value.sent
+    rude = Receiver(close(), tls=server("127.0.0.1"))
+    with Proxy(tls=proxy_tls) as proxy, rude as receiver, pytest.raises(Disconnected) as lost:
+        ask(through(proxy), receiver.url)
+    assert lost.value.sent
+
+
 @pytest.mark.parametrize("junk", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nnot TLS"])
 def test_what_is_no_proxy_is_an_error(through, junk):
     """Another protocol, or noise in the tunnel."""

@@ -13,12 +13,14 @@ from standardwebhooks import WebhookVerificationError
 
 from poller import signing
 from poller.config import load
+from poller.envelope import Message, array
 from poller.guard import refusal
-from poller.model import Delivered, Gone, Later, Refused
+from poller.model import Delivered, Delivery, Gone, Later, Refused
 from poller.retry import outcome
 
 TEXT = (Path(__file__).parent.parent / "docs" / "webhooks.md").read_text()
 BODY = '{"id":"evt_a","data":{"name":"Žiga","total":10.10}}'.encode()
+ONE = Message("evt_a", "", BODY)
 WORDS = {Delivered: "yes", Later: "later", Refused: "no", Gone: "gone"}
 
 
@@ -33,11 +35,11 @@ def rows(header):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def signed(secrets, age_s):
-    """The headers of an event that is signed by all of them."""
+def signed(secrets, age_s, message=ONE):
+    """The headers of a request that is signed by all of them."""
     sent_s = int(time.time()) - age_s
-    value = signing.signature([signing.key(secret) for secret in secrets], "evt_a", sent_s, BODY)
-    return {"webhook-id": "evt_a", "webhook-timestamp": str(sent_s), "webhook-signature": value}
+    value = signing.signature([signing.key(secret) for secret in secrets], message.id, sent_s, message.body)
+    return {"webhook-id": message.id, "webhook-timestamp": str(sent_s), "webhook-signature": value}
 
 
 HMAC, OTHER, PAIR, PAIR_2 = signing.new_secret(), signing.new_secret(), signing.new_pair(), signing.new_pair()
@@ -53,8 +55,8 @@ CASES = [  # whose signatures, how old, which body, and whether it is good by HM
 
 
 def test_there_are_as_many_examples_as_are_tested():
-    """One by the library, one by hand, one for ed25519."""
-    assert (len(blocks("python")), len(blocks("js"))) == (3, 3)
+    """One by the library, one by hand, one for ed25519; for batches one by the library, in Python only."""
+    assert (len(blocks("python")), len(blocks("js"))) == (4, 3)
 
 
 @pytest.mark.parametrize(("secrets", "age_s", "body", "good", "_"), CASES)
@@ -79,6 +81,29 @@ def test_the_python_by_hand_verifies(secrets, age_s, body, good, good_ed25519):
         names = {}
         exec(code, names)
         assert names["verified"](key, headers, body) is wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "events"), [(BODY, 1), (b"[" + BODY + b"," + BODY + b"]", 2), (b"[" + BODY + b"]", 1)]
+)
+def test_the_python_for_batches_gives_all_events(monkeypatch, body, events):
+    """Of either form, and none that is damaged."""
+    names, message = {}, Message("batch_a", "", body)
+    exec(blocks("python")[3], names)
+    monkeypatch.setenv("CRM_SECRET", HMAC)
+    assert names["events"](signed([HMAC], 0, message), body) == [json.loads(BODY)] * events
+    with pytest.raises(WebhookVerificationError):
+        names["events"](signed([HMAC], 0, message), body.replace(b"10.10", b"10.1"))
+
+
+def test_the_example_of_a_batch_has_the_id_of_its_events():
+    """And says of what type it is."""
+    [example] = [text for text in blocks("text") if "webhook-id" in text]
+    ids = re.findall(r'"id":"(evt_[a-z2-7]{26})"', example)
+    message = array([Delivery("crm", 1, 1, name, "", 0, 0, b"{}") for name in ids])
+    assert len(ids) == 2
+    assert f"webhook-id: {message.id}\n" in example
+    assert f"content-type: {message.content_type}\n" in example
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

@@ -195,7 +195,7 @@ def reject(name: str) -> None:
 
 def _decide(name: str, decision: Decision) -> None:
     if "/" not in name:
-        count = carry_out("release", name=name, decision=decision)["count"]
+        count = carry_out("release", route=name, decision=decision)["count"]
         if not count:
             fail(f"the route {name} holds nothing; poller status names those that do", 1)
         click.echo(f"{count} deliveries {'will be sent' if decision == Decision.APPROVE else 'are forgotten'}")

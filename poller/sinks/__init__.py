@@ -19,13 +19,18 @@ class Sink(Protocol):
     """A receiver of events.
 
     ``send`` is called by up to ``concurrency`` threads at once, never with two deliveries of one lane at
-    the same time, and with at most ``batch_size`` deliveries a call. An expected answer is an ``Outcome``;
-    an exception is a bug and is reported as one. ``careful``: it must know which sends began before the process
-    ended, since doing it twice is not the same as once.
+    the same time, and with at most ``batch_size`` deliveries a call; for more of them a delivery is kept waiting
+    for ``batch_wait_s`` at most. What met trouble before comes alone. An expected answer is an ``Outcome``; an
+    exception is a bug and is reported as one.
+
+    The same ``Delivered`` or ``Later`` of several deliveries in a row is one answer of the receiver; each
+    ``Refused`` is one by itself. ``careful``: it must know which sends began before the process ended, since doing it
+    twice is not the same as once.
     """
 
     concurrency: int
     batch_size: int
+    batch_wait_s: float
     careful: bool
 
     def send(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:

@@ -34,6 +34,7 @@ class File:
 
     concurrency = 1
     batch_size = 100
+    batch_wait_s = 0.0
     careful = False
 
     def __init__(self, path: Path) -> None:

@@ -24,6 +24,7 @@ class Stdout:
 
     concurrency = 1
     batch_size = 100
+    batch_wait_s = 0.0
     careful = False
 
     def __init__(self) -> None:

@@ -1,57 +1,25 @@
-"""Events as HTTP requests: CloudEvents in structured mode, signed by Standard Webhooks."""
+"""Events as HTTP requests: CloudEvents in structured mode, one or several, signed by Standard Webhooks."""
 
-import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from ipaddress import IPv4Address, ip_address
 from time import monotonic, time
 from typing import Annotated, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from poller import guard, signing, tls
-from poller.http import Client, HttpError, Link, Proxy, Response, Stale
-from poller.model import Delivery, Later, Outcome
+from poller import envelope, guard, signing, tls
+from poller.batch import MOST, split
+from poller.endpoint import EndpointUrl, ProxyTable, literal
+from poller.envelope import Message
+from poller.http import Client, HttpError, Link, Response, Stale
+from poller.model import Delivery, Later, Order, Outcome
 from poller.retry import outcome
-from poller.settings import FilePath, Interval, Secret, SettingError, Strict, is_loopback
+from poller.settings import Duration, FilePath, Interval, Secret, SettingError, Strict, is_loopback
 from poller.sinks import SinkConfig
 
 ANSWER_BYTES = 64 * 1024  # read of an answer, so that its connection can be kept; the status is all that counts
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError('should be a URL that begins with "https://"')
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("should have ASCII characters only, and no blanks; percent-encode the others")
-    return parts
-
-
-def _endpoint(url: str) -> str:
-    parts = _split(url)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("should have no user and password; receivers know the poller by its signature: set secret")
-    if parts.fragment:
-        raise ValueError("should have no fragment: what follows # is never sent")
-    return url
-
-
-def _proxy_url(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError('should be "http://host:port" or "https://host:port"')
-    parts = _split(url)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError('should hold no password: { url = "http://host:3128", user = "me", password = { env = "X" } }')
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError('should be "http://host:port" or "https://host:port" and no more')
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _moment(value: object) -> object:
@@ -60,12 +28,6 @@ def _moment(value: object) -> object:
     if value.tzinfo is None:
         raise ValueError(f"should say its zone: {value.isoformat()}Z is UTC")
     return value
-
-
-def _user(name: str) -> str:
-    if not name or ":" in name or not name.isascii() or not name.isprintable():
-        raise ValueError("should be plain ASCII characters, without a colon")
-    return name
 
 
 def _few(secrets: tuple[Secret, ...]) -> tuple[Secret, ...]:
@@ -80,33 +42,23 @@ class SigningSecret(Secret):
     not_after: Annotated[datetime | None, BeforeValidator(_moment)] = None
 
 
-class ProxyTable(Strict):
-    """A proxy: its URL alone, or with a user and a password. ``ca_file`` is of those that vouch for an https one."""
+def _not_long(seconds: float) -> float:
+    if seconds > 3600:
+        raise ValueError('should be at most "1h"')
+    return seconds
 
-    url: Annotated[str, AfterValidator(_proxy_url)]
-    user: Annotated[str, AfterValidator(_user)] | None = None
-    password: Secret | None = None
-    ca_file: FilePath | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _by_url(cls, value: object) -> object:
-        return value if isinstance(value, Mapping) else {"url": value}
+class BatchTable(Strict):
+    """Events that go together: ``max`` at most, and each is kept waiting for others for ``wait`` at most."""
 
-    @model_validator(mode="after")
-    def _whose(self) -> "ProxyTable":
-        if self.password is not None and self.user is None:
-            raise ValueError("should name the user that the password is of")
-        return self
-
-    def proxy(self) -> Proxy:
-        """Make it; raises ``SettingError`` where the password or a file cannot be had."""
-        password = "" if self.password is None else self.password.reveal()
-        return Proxy(self.url, self.user or "", password, tls.context(self.ca_file))
+    max: Annotated[int, Field(ge=1, le=MOST)] = 100
+    wait: Annotated[Duration, AfterValidator(_not_long)] = 1.0
 
 
 class Config(SinkConfig):
     """A sink of kind ``webhook``: each event is one POST to ``url``; ``timeout`` is for a whole request.
+
+    With ``batch`` several events are one POST.
 
     Without ``secret`` or ``secrets`` nothing is signed. ``allow_http`` permits plain http to another machine,
     where whoever is on the way can read and change the events; ``allow_private`` permits addresses that are
@@ -114,11 +66,12 @@ class Config(SinkConfig):
     """
 
     kind: Literal["webhook"]
-    url: Annotated[str, AfterValidator(_endpoint), Field(repr=False)]  # often a secret by itself
+    url: EndpointUrl
     secret: Secret | None = None
     secrets: Annotated[tuple[SigningSecret, ...], Field(strict=False, min_length=1), AfterValidator(_few)] | None = None
     timeout: Interval = 15.0
     concurrency: Annotated[int, Field(ge=1, le=16)] = 4
+    batch: BatchTable | None = None
     allow_http: bool = False
     allow_private: bool = False
     proxy: ProxyTable | None = None
@@ -138,13 +91,15 @@ class Config(SinkConfig):
             raise ValueError("secret and secrets say the same; keep one of them")
         if self.client_key is not None and self.client_cert is None:
             raise ValueError("client_key should have a client_cert beside it")
+        if self.batch is not None and self.order == Order.SINK:
+            raise ValueError('batch should be left out where order = "sink": then events go one by one')
         return self
 
     def sink(self) -> "Webhook":
         """Make the sink; raises ``SettingError`` where a secret or a file cannot be had or used."""
         proxy = None if self.proxy is None else self.proxy.proxy()
         link = Link(self.allow_private, tls.context(self.ca_file, self.client_cert, self.client_key), proxy)
-        return Webhook(self.url, self._keys(), self.timeout, link, self.concurrency)
+        return Webhook(self.url, self._keys(), self.timeout, link, self.concurrency, batch=self.batch)
 
     def _keys(self) -> list[signing.Key]:
         keys = [] if self.secret is None else [_key("secret", self.secret, None)]
@@ -156,21 +111,9 @@ class Config(SinkConfig):
 
     def _check_literal(self, setting: str, host: str) -> None:
         """Refuse an address that stands in a URL now; what a name stands for is seen when it is connected to."""
-        address = _literal(host)
+        address = literal(host)
         if address and (why := guard.refusal(address, private=self.allow_private, loopback=is_loopback(host))):
             raise ValueError(f"{setting} cannot be connected to: {why}")
-
-
-def _literal(host: str) -> str:
-    """Give the address that a host is, also as the C library reads numbers (``127.1``); empty if it is a name."""
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        pass
-    try:
-        return str(IPv4Address(socket.inet_aton(host)))
-    except OSError:
-        return ""
 
 
 def _key(setting: str, secret: Secret, not_after: datetime | None) -> signing.Key:
@@ -183,7 +126,6 @@ def _key(setting: str, secret: Secret, not_after: datetime | None) -> signing.Ke
 class Webhook:
     """Posts events, each thread through a client of its own. ``clock`` gives seconds since 1970."""
 
-    batch_size = 1
     careful = False
 
     def __init__(
@@ -194,8 +136,12 @@ class Webhook:
         link: Link,
         concurrency: int,
         clock: Callable[[], float] = time,
+        batch: BatchTable | None = None,
     ) -> None:
         self.concurrency = concurrency
+        self.batch_size = 1 if batch is None else batch.max
+        self.batch_wait_s = 0.0 if batch is None else batch.wait
+        self._batched = batch is not None
         self._url = url
         self._keys = keys
         self._timeout_s = timeout_s
@@ -206,8 +152,14 @@ class Webhook:
         self._clients: list[Client] = []
 
     def send(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Post one after the other; no answer is trouble of the receiver, and for later."""
-        return [self._post(delivery) for delivery in batch]
+        """Post events one after the other, or all together; no answer is trouble of the receiver, and for later.
+
+        A batch that is refused is split. That goes on for ``timeout`` before the last request.
+        """
+        if not self._batched:
+            return [self._post(envelope.single(delivery), delivery.attempts) for delivery in batch]
+        until = monotonic() + self._timeout_s
+        return split(batch, self._post_together, lambda: monotonic() > until)
 
     def close(self) -> None:
         """Abandon the requests under way (their events stay due), and close all connections."""
@@ -215,37 +167,40 @@ class Webhook:
         while self._clients:
             self._clients.pop().close()
 
-    def _post(self, delivery: Delivery) -> Outcome:
+    def _post_together(self, batch: Sequence[Delivery]) -> Outcome:
+        return self._post(envelope.array(batch), batch[0].attempts)
+
+    def _post(self, message: Message, attempts: int) -> Outcome:
         until = monotonic() + self._timeout_s
         try:
             try:
-                answer = self._ask(delivery, self._timeout_s)
+                answer = self._ask(message, attempts, self._timeout_s)
             except Stale:
-                answer = self._ask(delivery, until - monotonic())
+                answer = self._ask(message, attempts, until - monotonic())
         except (HttpError, signing.CannotSign) as error:
             return Later(str(error))
         return outcome(answer.status, answer.headers, int(self._clock() * 1000))
 
-    def _ask(self, delivery: Delivery, deadline_s: float) -> Response:
+    def _ask(self, message: Message, attempts: int, deadline_s: float) -> Response:
         return self._client().request(
             "POST",
             self._url,
-            headers=self._headers(delivery, int(self._clock())),
-            content=delivery.body,
+            headers=self._headers(message, attempts, int(self._clock())),
+            content=message.body,
             deadline_s=deadline_s,
             max_bytes=ANSWER_BYTES,
             truncate=True,
         )
 
-    def _headers(self, delivery: Delivery, timestamp_s: int) -> dict[str, str]:
+    def _headers(self, message: Message, attempts: int, timestamp_s: int) -> dict[str, str]:
         headers = {
-            "Content-Type": delivery.content_type,
-            "webhook-id": delivery.event_id,
+            "Content-Type": message.content_type,
+            "webhook-id": message.id,
             "webhook-timestamp": str(timestamp_s),
-            "webhook-attempt": str(delivery.attempts + 1),
+            "webhook-attempt": str(attempts + 1),
         }
         if self._keys:
-            headers["webhook-signature"] = signing.signature(self._keys, delivery.event_id, timestamp_s, delivery.body)
+            headers["webhook-signature"] = signing.signature(self._keys, message.id, timestamp_s, message.body)
         return headers
 
     def _client(self) -> Client:

@@ -19,9 +19,9 @@ import msgspec
 from poller import retry
 from poller.http import Client, HttpError, Malformed, Response, TooLarge
 from poller.model import Kind, Organization, Page, Quarantined, Record, Resource, Stream
+from poller.rate import LONGEST_HOLD_S, Bucket, NoTurn
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
 from poller.sources.keyset import PAGE_RECORDS, ById, Changes
-from poller.sources.rate import LONGEST_HOLD_S, Bucket
 
 BASE_URL = "https://api.spaceinvoices.com/v1"
 FETCH_RECORDS = 50  # ids in one query: its URL stays below 2 kB
@@ -175,7 +175,7 @@ class SpaceInvoices:
         if query:
             url += "?" + "&".join(f"{key}={quote(msgspec.json.encode(value), safe='')}" for key, value in query.items())
         for failures in range(1, TRIES + 1):
-            self._bucket.take()
+            self._turn()
             trouble, wait_s = self._try(url, parent)
             if isinstance(trouble, Response):
                 return trouble
@@ -186,6 +186,12 @@ class SpaceInvoices:
             if self._stop.wait(max(wait_s, retry.backoff(failures, self._chance(), BACKOFF_S, BACKOFF_CEILING_S))):
                 raise Unreachable("the poller is stopping")
         raise Unreachable(trouble)
+
+    def _turn(self) -> None:
+        try:
+            self._bucket.take()
+        except NoTurn as none:
+            raise Unreachable(str(none)) from None
 
     def _try(self, url: str, parent: str) -> tuple[Response | str, float]:
         """One request: the answer, or the passing trouble and how long the API asked to wait."""

@@ -39,9 +39,7 @@ def depart(
     rows = [
         _departure(connection, traffic, target, sequence, route.lane(target, stream, record_id, sequence), now_ms)
         if target.route
-        else Departure(
-            target.sink, sequence, "", "", sequence, route.lane(target, stream, record_id, sequence), now_ms
-        )
+        else Departure(target.sink, sequence, "", "", sequence, route.lane(target, stream, record_id, sequence), now_ms)
         for sequence, record_id, targets in wanted
         for target in targets
     ]
@@ -70,7 +68,7 @@ def _through(
     connection: Connection, traffic: dict[str, Traffic], name: str, gate: Gate, wanted_ms: int, now_ms: int
 ) -> tuple[int, bool]:
     if name not in traffic:
-        row = connection.execute("SELECT next_ms, window_ms, count, held FROM route WHERE name = ?", [name]).fetchone()
+        row = connection.execute("SELECT next_ms, window_ms, seen, held FROM route WHERE name = ?", [name]).fetchone()
         traffic[name] = Traffic(*row) if row else Traffic()
     due_ms, held, traffic[name] = admit(gate, traffic[name], wanted_ms, now_ms)
     return due_ms, held
@@ -104,7 +102,7 @@ def redo(connection: Connection, parked: Chosen, targets: Iterable[Target], turn
 
 def release(connection: Connection, name: str, now_ms: int) -> int:
     """Let go what a route holds, in its order; how many."""
-    connection.execute("UPDATE route SET held = 0, count = 0, window_ms = ? WHERE name = ?", [now_ms, name])
+    connection.execute("UPDATE route SET held = 0, seen = 0, window_ms = ? WHERE name = ?", [now_ms, name])
     return connection.execute(
         "UPDATE delivery SET state = 'pending', settled_ms = NULL, due_ms = max(due_ms, ?) "
         "WHERE route = ? AND state = 'held'",

@@ -8,7 +8,7 @@ import msgspec
 
 from poller import envelope, retry
 from poller.breaker import Breaker
-from poller.model import Delivery, Event, Stream
+from poller.model import CLOUDEVENT, Delivery, Event, Stream
 from poller.stores import Outgoing, Settlement, Verdict, departure
 from poller.stores.opening import last_sequence
 from poller.stores.selection import Chosen
@@ -33,7 +33,7 @@ _LANES = f"""
 """The lanes of a sink's pending deliveries, up to one more than a few: one look into the index for each."""
 
 _DELIVERY = """
-  d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.route, d.shape, d.begun,
+  d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.due_ms, d.route, d.shape, d.begun,
   iif(d.shape = '', '', (SELECT results FROM step s
     WHERE s.sequence = d.sequence AND s.sink = d.sink AND s.route = d.route))
 """
@@ -63,7 +63,7 @@ def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bo
     sql = f"{_DUE_OF_FEW if few else _DUE_OF_MANY} ORDER BY {'d.troubles, ' if probe else ''}d.due_ms, d.turn LIMIT ?3"
     places = [msgspec.json.encode(lanes).decode()] if few else []
     return [
-        Delivery(*row[:-2], begun=bool(row[-2]), steps=row[-1] or b"")
+        Delivery._make([*row[:-2], bool(row[-2]), row[-1] or b"", CLOUDEVENT])
         for row in connection.execute(sql, [sink, now_ms, limit, *places])
     ]
 
@@ -174,7 +174,8 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
     """Stop a sink, or with no reason let it go on as if nothing had been: all that is pending is due."""
     connection.execute(
         "UPDATE delivery SET due_ms = ?2 "
-        "WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2 AND turn <= ?2 * 1000 AND ?3 = ''",  # not what is delayed
+        "WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2 AND ?3 = '' "
+        "AND turn <= ?2 * 1000",  # not what a route delays
         [sink, now_ms, reason],
     )
     connection.execute(

@@ -14,8 +14,8 @@ from sqlite_utils import Database
 from poller.breaker import Breaker
 from poller.stores import Standing, StoreError, rows, upkeep
 from poller.stores.opening import ForeignError, LostError, NoStateError
-from poller.stores.selection import SELECTED, Selection, selected
 from poller.stores.schema import APPLICATION_ID
+from poller.stores.selection import SELECTED, Selection, selected
 
 
 class Backlog(NamedTuple):

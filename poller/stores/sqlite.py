@@ -105,13 +105,13 @@ class SqliteStore:
             self._run("UPDATE stream SET next_sweep_ms = 0 WHERE id = ?", self._id(stream))
 
     def decide(self, name: str, decision: Decision) -> bool:
-        """Keep the operator's word on the held deletions of the stream of this name, for its next poll.
+        """Keep the operator's word on the deletions of the stream of this name that wait, for its next poll.
 
         False if there are none.
         """
         with self._writing():
             sql = """UPDATE stream SET decision = ?, next_poll_ms = 0
-                     WHERE org || '/' || resource = ? AND held_ms IS NOT NULL"""
+                     WHERE org || '/' || resource = ? AND missing > 0"""
             return self._run(sql, decision, name).rowcount > 0
 
     def pause_stream(self, name: str, *, paused: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 from receiver import Receiver
 
@@ -38,28 +39,35 @@ def webhook(request):
         yield {"url": receiver.url}, lambda: [record.body for record in receiver.records]
 
 
-SETUPS = {"stdout": stdout, "file": file, "webhook": webhook}
+@contextmanager
+def batches(request):
+    def arrived():
+        arrays = [msgspec.json.decode(record.body, type=list[msgspec.Raw]) for record in receiver.records]
+        return [bytes(event) for array in arrays for event in array]
+
+    with Receiver() as receiver:
+        yield {"url": receiver.url, "batch": {"max": 3}}, arrived
+
+
+SETUPS = {"stdout": stdout, "file": file, "webhook": webhook, "webhook in batches": batches}
 
 
 def test_every_kind_is_tested():
     """A kind without a row here would go untested."""
-    assert set(kinds()) == set(SETUPS)
+    assert set(kinds()) == {name.split()[0] for name in SETUPS}
 
 
-@pytest.fixture(params=sorted(kinds()))
-def kind(request):
-    return request.param
-
-
-@pytest.fixture
-def made(kind, request):
+@pytest.fixture(params=SETUPS)
+def made(request):
     """A sink of the kind, and what arrived behind it, as a function."""
-    with SETUPS[kind](request) as (settings, arrived):
+    kind = request.param.split()[0]
+    with SETUPS[request.param](request) as (settings, arrived):
         sink = kinds()[kind].model_validate({"kind": kind, **settings}).sink()
         yield sink, arrived
         sink.close()
 
 
+@pytest.mark.parametrize("kind", sorted(kinds()))
 def test_a_kind_is_named_after_its_file(kind):
     """So that configuration finds it."""
     config = kinds()[kind]
@@ -100,3 +108,4 @@ def test_limits_are_sensible(made):
     sink, _ = made
     assert 1 <= sink.concurrency <= 16
     assert 1 <= sink.batch_size <= 1000
+    assert 0 <= sink.batch_wait_s <= 3600

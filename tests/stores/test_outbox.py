@@ -86,13 +86,13 @@ def test_a_probe_is_what_met_least_trouble(store, queue, settle, now_ms):
 
 
 def test_a_delivery_is_what_the_sink_needs(store, queue, settle, now_ms):
-    """The stored bytes, the id, the trigger, the attempts and troubles so far."""
+    """The stored bytes, the id, the trigger, the attempts and troubles so far, and since when it is due."""
     settle(queue[1], "pending", now_ms, attempts=3, troubles=4)
     delivery = store.due("a", now_ms, 5)[1]
     [body] = store._one("SELECT body FROM event WHERE sequence = ?", queue[1])
     assert (delivery.sink, delivery.sequence, delivery.trigger) == ("a", queue[1], "client.created")
     assert (delivery.body, delivery.event_id) == (body, json.loads(body)["id"])
-    assert (delivery.attempts, delivery.troubles) == (3, 4)
+    assert (delivery.attempts, delivery.troubles, delivery.due_ms) == (3, 4, now_ms)
 
 
 @pytest.mark.parametrize("state", ["delivered", "parked"])

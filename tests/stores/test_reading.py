@@ -10,8 +10,8 @@ from poller.breaker import Breaker
 from poller.model import Quarantined, Stream
 from poller.stores import Progress, Settlement, Step
 from poller.stores.opening import ForeignError, LostError, OpeningError
-from poller.stores.selection import Selection
 from poller.stores.reading import Backlog, View
+from poller.stores.selection import Selection
 from poller.stores.sqlite import SqliteStore
 
 WAITING = Breaker(failures=2, wait_until_ms=1_790_000_000_500, error="no answer")

@@ -3,10 +3,17 @@
 from threading import Event, Lock
 from time import monotonic
 
-from poller.sources import Unreachable
-
 LONGEST_HOLD_S = 60.0
-"""Longer than this no thread is kept waiting: its poll ends, and is run again later."""
+"""Longer than this no thread is kept waiting: what it was about is done later."""
+
+
+class NoTurn(Exception):
+    """There is no turn: the next one is ``after_s`` away, which is too far, or the process stops (None)."""
+
+    def __init__(self, after_s: float | None) -> None:
+        self.after_s = after_s
+        stops = after_s is None
+        super().__init__("the poller is stopping" if stops else f"the API asked for a pause of another {after_s:.0f} s")
 
 
 class Bucket:
@@ -20,12 +27,12 @@ class Bucket:
         self._open_at = 0.0
 
     def take(self) -> None:
-        """Wait for the next turn; raises ``Unreachable`` where that is too far off, or at a stop."""
+        """Wait for the next turn; raises ``NoTurn`` where that is too far off, or at a stop."""
         delay_s = self._turn()
         if delay_s > LONGEST_HOLD_S:
-            raise Unreachable(f"the API asked for a pause of another {delay_s:.0f} s")
+            raise NoTurn(delay_s)
         if delay_s > 0 and self._stop.wait(delay_s):
-            raise Unreachable("the poller is stopping")
+            raise NoTurn(None)
 
     def hold(self, delay_s: float) -> None:
         """The API asked all of the key's users to wait this long."""

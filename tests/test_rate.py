@@ -6,8 +6,7 @@ from time import monotonic
 
 import pytest
 
-from poller.sources import Unreachable
-from poller.sources.rate import Bucket
+from poller.rate import Bucket, NoTurn
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def test_a_rate_below_one_a_second_lets_single_requests_pass(stop):
     bucket = Bucket(0.5, stop)
     assert took_s(bucket.take) < 0.5
     Timer(0.05, stop.set).start()
-    with pytest.raises(Unreachable):
+    with pytest.raises(NoTurn):
         bucket.take()
 
 
@@ -76,8 +75,9 @@ def test_a_long_hold_keeps_no_thread(stop):
     """The poll ends and is run again later; the message says for how long."""
     bucket = Bucket(1000, stop)
     bucket.hold(3600)
-    with pytest.raises(Unreachable, match="a pause of another 3600 s"):
+    with pytest.raises(NoTurn, match="a pause of another 3600 s") as caught:
         took_s(bucket.take)
+    assert 3590 < caught.value.after_s <= 3600
 
 
 def test_turns_that_were_refused_cost_nothing(stop):
@@ -85,7 +85,7 @@ def test_turns_that_were_refused_cost_nothing(stop):
     bucket = Bucket(1000, stop)
     bucket.hold(3600)
     for _ in range(5000):
-        with pytest.raises(Unreachable):
+        with pytest.raises(NoTurn):
             bucket.take()
     bucket._open_at = 0.0
     assert took_s(bucket.take, 10) < 0.5
@@ -97,6 +97,7 @@ def test_a_stop_ends_the_wait_at_once(stop):
     bucket.hold(30)
     Timer(0.05, stop.set).start()
     began = monotonic()
-    with pytest.raises(Unreachable, match="stopping"):
+    with pytest.raises(NoTurn, match="stopping") as caught:
         bucket.take()
+    assert caught.value.after_s is None
     assert monotonic() - began < 1
