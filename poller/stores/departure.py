@@ -58,10 +58,9 @@ def _departure(
     due_ms, held = now_ms + int(target.delay_s * 1000), False
     if target.gate:
         due_ms, held = _through(connection, traffic, target.route, target.gate, due_ms, now_ms)
-    if held:
-        return at_once._replace(state="held", settled_ms=now_ms, due_ms=due_ms)
-    # What is delayed takes its turn when it is due: until then it neither expires nor is hurried.
-    return at_once._replace(due_ms=due_ms, turn=max(sequence, due_ms * 1000) if target.delay_s else sequence)
+    # What has to wait takes its turn when it is due: until then it neither expires nor is hurried.
+    later = at_once._replace(due_ms=due_ms, turn=sequence + (due_ms - now_ms) * 1000)
+    return later._replace(state="held", settled_ms=now_ms) if held else later
 
 
 def _through(

@@ -64,7 +64,7 @@ def expire(connection: Connection, *, recorded_before_ms: int, now_ms: int) -> i
 def rewind(connection: Connection, now_ms: int) -> None:
     """Make due now what is due further off than any wait can be: the clock was set back since.
 
-    What a route delays is due at its turn, however far off that is.
+    What a route delays or spreads is due at its turn, however far off that is.
     """
     connection.execute(
         "UPDATE delivery SET due_ms = ?1 WHERE state = 'pending' AND due_ms > ?1 + ?2 AND due_ms * 1000 > turn",
@@ -140,7 +140,8 @@ _RULES = {
         SELECT sequence FROM delivery WHERE (state = 'pending') <> (settled_ms IS NULL)""",
     "every sequence and every turn was given out": """
         SELECT max(sequence, turn) FROM (
-          SELECT sequence, 0 AS turn FROM event UNION ALL SELECT sequence, turn FROM delivery)
+          SELECT sequence, 0 AS turn FROM event
+          UNION ALL SELECT sequence, iif(route = '', turn, 0) FROM delivery)
         WHERE max(sequence, turn) > (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'sequence')""",
 }
 """What must hold in every state at rest, as queries for what violates it."""

@@ -6,9 +6,10 @@ from contextlib import closing
 import pytest
 from sqlite_utils import Database
 
-from poller.model import Gate, Stream, Target
+from poller.model import Gate, Order, Stream, Target
 from poller.stores import Decision, Keep, Outgoing, Progress, Settlement, Step
 from poller.stores import schema as tables
+from poller.stores.reading import View
 from poller.stores.selection import Selection
 
 DAY_MS = 86_400_000
@@ -72,6 +73,36 @@ def test_a_pace_is_kept_over_commits(store, show, now_ms):
     show("x", "y", targets=(paced,))
     show("z", targets=(paced,), at_ms=now_ms + 1)
     assert rows(store, "due_ms") == [(now_ms,), (now_ms + 10_000,), (now_ms + 20_000,)]
+
+
+def test_a_pace_is_kept_over_a_pause_and_the_upkeep(store, show, now_ms):
+    """However far off the last one is: nothing hurries it, and it does not expire before its time."""
+    show(*"uvwxyz", targets=(ROUTED._replace(gate=Gate(pace_s=5 * 86_400.0)),))
+    due = rows(store, "due_ms, state")
+    store.pause("a", "", now_ms + 1)
+    store.tidy(Keep(), now_ms + 1)
+    assert rows(store, "due_ms, state") == due == [(now_ms + 5 * DAY_MS * place, "pending") for place in range(6)]
+    store.tidy(Keep(), due[3][0])
+    assert rows(store, "state") == [("parked",)] + [("pending",)] * 5
+
+
+@pytest.mark.parametrize("wait", [{"delay_s": 60.0}, {"gate": Gate(pace_s=0.0001)}])
+def test_what_waits_keeps_its_order(store, show, keep, now_ms, wait):
+    """Of one lane one at a time, though all of a page are due at once."""
+    sequences = show("x", "y", "z", targets=(ROUTED._replace(order=Order.STREAM, **wait),))
+    for sequence in sequences:
+        assert [one.sequence for one in store.due("a", now_ms + 60_000, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+
+
+def test_a_turn_to_come_is_no_violation(store, show, path):
+    """Others were given out."""
+    show("x", targets=(ROUTED._replace(delay_s=60.0), Target("a")))
+    with View(path) as view:
+        assert [one for one in view.violations() if "turn" in one] == []
+    store._run("UPDATE delivery SET turn = turn + 1 WHERE route = ''")
+    with View(path) as view:
+        assert len([one for one in view.violations() if "turn" in one]) == 1
 
 
 def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
@@ -188,3 +219,4 @@ def test_deliveries_of_the_first_schema_go_on(path, opened, now_ms):
     (delivery,) = store.due("a", now_ms, 10)
     assert (delivery.sequence, delivery.route, delivery.shape, delivery.begun) == (7, "", "", False)
     store.commit(Stream("o", "clients"), Step(Progress()), now_ms)
+
