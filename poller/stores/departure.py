@@ -99,14 +99,19 @@ def redo(connection: Connection, parked: Chosen, targets: Iterable[Target], turn
     return sum(row.state == "pending" for row in rows)
 
 
-def release(connection: Connection, name: str, now_ms: int) -> int:
-    """Let go what a route holds, in its order; how many."""
+def release(connection: Connection, name: str, turn: int, now_ms: int) -> int:
+    """Let go what a route holds, in its order from ``turn`` on, so that it expires by when it was let go; how many."""
     connection.execute("UPDATE route SET held = 0, seen = 0, window_ms = ? WHERE name = ?", [now_ms, name])
-    return connection.execute(
-        "UPDATE delivery SET state = 'pending', settled_ms = NULL, due_ms = max(due_ms, ?) "
-        "WHERE route = ? AND state = 'held'",
-        [now_ms, name],
-    ).rowcount
+    held = connection.execute(
+        "SELECT sequence, sink, route FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
+    ).fetchall()
+    connection.executemany(
+        """UPDATE delivery SET state = 'pending', settled_ms = NULL,
+             turn = ?1 + max(0, due_ms - ?2) * 1000, due_ms = max(due_ms, ?2)
+           WHERE sequence = ?3 AND sink = ?4 AND route = ?5""",
+        [(turn + place, now_ms, *one) for place, one in enumerate(held)],
+    )
+    return len(held)
 
 
 def discard(connection: Connection, name: str) -> int:

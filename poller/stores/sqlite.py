@@ -280,9 +280,12 @@ class SqliteStore:
     def release(self, route: str, decision: Decision, now_ms: int) -> int:
         """Let go or forget what a route holds; how many deliveries."""
         with self._writing():
-            if decision == Decision.APPROVE:
-                return departure.release(self._connection, route, now_ms)
-            return departure.discard(self._connection, route)
+            if decision == Decision.REJECT:
+                return departure.discard(self._connection, route)
+            turn = outbox.next_turn(self._connection, now_ms)
+            released = departure.release(self._connection, route, turn, now_ms)
+            outbox.keep_sequence(self._connection, turn + released)
+            return released
 
     # Upkeep
 

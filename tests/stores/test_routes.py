@@ -118,6 +118,27 @@ def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
     assert [state for (state,) in rows(store, "state")] == ["pending"] * 6
 
 
+def test_what_is_approved_late_does_not_expire(store, show, keep, now_ms):
+    """Its time counts from then; and its order stays, also before what comes after it."""
+    flood = ROUTED._replace(gate=Gate(flood=1, per_s=60.0), order=Order.STREAM)
+    _, *held = show("u", "v", "w", targets=(flood,))
+    approved_ms = now_ms + 15 * DAY_MS
+    store.release("big", Decision.APPROVE, approved_ms)
+    store.tidy(Keep(), approved_ms)
+    for sequence in (*held, *show("x", targets=(flood,), at_ms=approved_ms)):
+        assert [one.sequence for one in store.due("a", approved_ms, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+
+
+def test_what_is_approved_early_waits_for_its_delay(store, show, now_ms):
+    """And is not hurried either."""
+    show("u", "v", targets=(ROUTED._replace(delay_s=5 * 86_400.0, gate=Gate(flood=1, per_s=60.0)),))
+    store.release("big", Decision.APPROVE, now_ms + 1)
+    store.pause("a", "", now_ms + 2)
+    store.tidy(Keep(), now_ms + 3)
+    assert rows(store, "state, due_ms, settled_ms") == [("pending", now_ms + 5 * DAY_MS, None)] * 2
+
+
 def test_a_flood_is_forgotten_when_it_is_rejected(store, show, now_ms):
     """The next one goes through."""
     gate = ROUTED._replace(gate=Gate(flood=1, per_s=60.0))
