@@ -1,5 +1,6 @@
 """Deliveries that go through a route of their own: shaped, delayed, held, parked undecided, in steps."""
 
+import json
 import sqlite3
 from contextlib import closing
 
@@ -61,6 +62,15 @@ def test_what_is_delayed_is_neither_due_nor_hurried_nor_expired(store, show, now
     assert rows(store) == [("a", "big", "pending")]
 
 
+def test_what_is_delayed_expires_by_when_it_was_due(store, show, now_ms):
+    """Fourteen days after that, to the millisecond."""
+    show("x", targets=(ROUTED._replace(delay_s=20 * 86_400.0),))
+    store.tidy(Keep(), now_ms + 34 * DAY_MS)
+    assert rows(store, "state") == [("pending",)]
+    store.tidy(Keep(), now_ms + 34 * DAY_MS + 1)
+    assert rows(store, "state") == [("parked",)]
+
+
 def test_a_delay_holds_up_nothing_else_of_the_record(store, show, now_ms):
     """It waits in a lane of its own."""
     show("x", targets=(ROUTED._replace(delay_s=60.0), Target("a")))
@@ -110,7 +120,11 @@ def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
     gate = ROUTED._replace(gate=Gate(flood=2, per_s=60.0))
     flood = show("u", "v", "w", "x", targets=(gate,))
     late = show("y", targets=(gate,), at_ms=now_ms + DAY_MS)
-    assert [state for (state,) in rows(store, "state")] == ["pending"] * 2 + ["held"] * 3
+    assert rows(store, "state, settled_ms") == [
+        *[("pending", None)] * 2,
+        *[("held", now_ms)] * 2,
+        ("held", now_ms + DAY_MS),
+    ]
     assert store.release("big", Decision.APPROVE, now_ms + DAY_MS + 1) == 3
     due = store.due("a", now_ms + DAY_MS + 1, 10)
     assert [one.sequence for one in due] == [*flood, *late]
@@ -148,10 +162,11 @@ def test_a_flood_is_forgotten_when_it_is_rejected(store, show, now_ms):
     assert [state for (state,) in rows(store, "state")] == ["pending"] * 2
 
 
-def test_an_event_that_nobody_can_route_is_parked_at_once(store, show):
-    """With the reason, and under its route's name."""
-    show("x", targets=(Target("", route="big", error="when: it is neither true nor false"),))
-    assert rows(store, "sink, route, state, error") == [("", "big", "parked", "when: it is neither true nor false")]
+def test_an_event_that_nobody_can_route_is_parked_at_once(store, show, now_ms):
+    """With the reason and the time, and under its route's name."""
+    show("x", targets=(Target("", route="big", error="when: neither true nor false"),))
+    [parked] = rows(store, "sink, route, state, settled_ms, error")
+    assert parked == ("", "big", "parked", now_ms, "when: neither true nor false")
 
 
 def test_what_was_parked_goes_through_its_route_as_it_is_now(store, show, now_ms):
@@ -160,6 +175,44 @@ def test_what_was_parked_goes_through_its_route_as_it_is_now(store, show, now_ms
     mended = (Target("a", route="big", shape="new"), Target("b", route="big", shape="new"))
     assert store.again(Selection(), ["parked"], now_ms + 1, lambda name, _: mended if name == "big" else None) == 2
     assert rows(store, "sink, route, shape, state") == [("a", "big", "new", "pending"), ("b", "big", "new", "pending")]
+
+
+@pytest.mark.parametrize("order", Order)
+def test_what_goes_through_its_route_once_more_waits_as_others_of_it(store, show, now_ms, order):
+    """In the lane that it would have had; without an order, in one by itself."""
+    mended = (ROUTED._replace(order=order),)
+    sequences = show("x", targets=mended) + show("y", targets=(Target("", route="big", error="when: ..."),))
+    show("z", targets=mended)
+    before = rows(store, "lane")
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: mended) == 1
+    lanes = [lane for (lane,) in rows(store, "lane")]
+    assert [(lane,) for lane in lanes[::2]] == before[::2]
+    expected = {Order.RECORD: lanes[1], Order.STREAM: lanes[0], Order.SINK: 0, Order.NONE: sequences[1]}
+    assert lanes[1] == expected[order]
+    assert (lanes[1] in (lanes[0], lanes[2])) == (order in (Order.STREAM, Order.SINK))
+
+
+def test_only_what_a_route_parked_goes_through_it_once_more(store, show, keep, now_ms):
+    """What was delivered goes as it went, and what no route made is for none to make anew; each is counted."""
+    plain, routed = Target("b"), ROUTED
+    (parked, delivered) = show("x", "y", targets=(plain, routed))
+    keep(store, "b", *(Settlement(one, "parked", 1, 0, 0) for one in (parked, delivered)))
+    keep(store, "a", Settlement(parked, "parked", 1, 0, 0, route="big"))
+    keep(store, "a", Settlement(delivered, "delivered", 1, 0, 0, route="big"))
+    show("z", targets=(Target("", route="big", error="when: ..."),))
+    asked = []
+
+    def reroute(name, body):
+        asked.append((name, json.loads(body)["subject"]))
+        return (routed, routed._replace(sink="c"))
+
+    assert store.again(Selection(), ["parked", "delivered"], now_ms, reroute) == 2 + 1 + 2 + 2
+    assert asked == [("big", "clients/x"), ("big", "clients/z")]
+    assert rows(store) == [
+        *[("a", "big", "pending"), ("b", "", "pending"), ("c", "big", "pending")],
+        *[("a", "big", "pending"), ("b", "", "pending")],
+        *[("a", "big", "pending"), ("c", "big", "pending")],
+    ]
 
 
 def test_what_no_route_wants_any_more_is_gone(store, show, now_ms):
@@ -240,4 +293,3 @@ def test_deliveries_of_the_first_schema_go_on(path, opened, now_ms):
     (delivery,) = store.due("a", now_ms, 10)
     assert (delivery.sequence, delivery.route, delivery.shape, delivery.begun) == (7, "", "", False)
     store.commit(Stream("o", "clients"), Step(Progress()), now_ms)
-
