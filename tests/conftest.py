@@ -1,9 +1,17 @@
 """How Hypothesis runs everywhere (a slow or busy machine is no failure), and the world that actions are done in."""
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("poller", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile(
+    "mutants",  # as many runs as there are mutants, the same examples in each; nobody reads what is found
+    settings.get_profile("poller"),
+    max_examples=30,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+)
 settings.load_profile("poller")
 
 

@@ -139,16 +139,19 @@ def _done_still(connection: Connection, old: str, new: str, done: Iterable[str])
     return done_still(texts[0], texts[1], done) if len(texts) == 2 else ()
 
 
-def release(connection: Connection, name: str, pace_s: float, now_ms: int) -> int:
-    """Let go what a route holds, in its order and at its pace; how many."""
+def release(connection: Connection, name: str, pace_s: float, turn: int, now_ms: int) -> int:
+    """Let go what a route holds, in its order from ``turn`` on and at its pace; how many.
+
+    It expires by when it was let go.
+    """
     row = connection.execute("SELECT next_ms FROM route WHERE name = ?", [name]).fetchone()
     traffic, rows = Traffic(next_ms=row[0] if row else 0), []
     held = connection.execute(
-        "SELECT sequence, sink, due_ms, turn FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
+        "SELECT sequence, sink, due_ms FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
     ).fetchall()
-    for place, (sequence, sink, wanted_ms, turn) in enumerate(held):
+    for place, (sequence, sink, wanted_ms) in enumerate(held, turn):
         due_ms, _, traffic = admit(Gate(pace_s), traffic, max(wanted_ms, now_ms), now_ms)
-        rows.append((due_ms, max(turn, due_ms * 1000 + place) if due_ms > now_ms else turn, sequence, sink, name))
+        rows.append((due_ms, place + (due_ms - now_ms) * 1000, sequence, sink, name))
     connection.executemany(
         "UPDATE delivery SET state = 'pending', settled_ms = NULL, due_ms = ?, turn = ? "
         "WHERE sequence = ? AND sink = ? AND route = ?",

@@ -54,7 +54,7 @@ _DUE_OF_FEW = f"""
 """The same, by lane, up to the first in each that the others wait for."""
 
 
-def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> list[Delivery]:
+def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bool) -> list[Delivery]:
     """Pending deliveries of a sink that are due and the first of their lane.
 
     Those go first that are due for longest; to ``probe``, those that met trouble least often.

@@ -288,9 +288,12 @@ class SqliteStore:
     def release(self, route: str, decision: Decision, now_ms: int, pace_s: float = 0.0) -> int:
         """Let go what a route holds, one every ``pace_s``, or forget it; how many deliveries."""
         with self._writing():
-            if decision == Decision.APPROVE:
-                return departure.release(self._connection, route, pace_s, now_ms)
-            return departure.discard(self._connection, route)
+            if decision == Decision.REJECT:
+                return departure.discard(self._connection, route)
+            turn = outbox.next_turn(self._connection, now_ms)
+            released = departure.release(self._connection, route, pace_s, turn, now_ms)
+            outbox.keep_sequence(self._connection, turn + released)
+            return released
 
     # Upkeep
 
