@@ -183,3 +183,5 @@ LIES: dict[str, Callable[[], Fault]] = {
     "date behind": lambda: faults.date_off(-7200),
 }
 """Faults that look like proper answers: what they hide, a sweep has to find."""
+
+FAULTS = HONEST | LIES
