@@ -267,8 +267,9 @@ class Life:
         try:
             error = self.service.poll(stream, full=full).error
         finally:
-            self.simulator.faults.clear()
             self._drift = ()
+            if spoiled:
+                self.simulator.faults.clear()
         if error and self.points.trouble is no_trouble:
             self._proves_nothing(before, self.simulator.requests[asked:])
         return error

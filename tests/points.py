@@ -50,7 +50,8 @@ class Doom(NamedTuple):
 class Points:
     """The points that one process passes, with its state at ``path``.
 
-    With a ``doom`` it dies at one of them and leaves its files in ``grave``. ``deaths`` counts where processes died.
+    With a ``doom`` it dies at one of them and leaves its files in ``grave``. ``deaths`` counts where processes died,
+    ``errors`` the failures of SQLite by their names.
     """
 
     def __init__(self, path: Path, grave: Path, deaths: Counter[str], doom: Doom | None = None) -> None:
@@ -59,6 +60,7 @@ class Points:
         self.doom = doom
         self.dead = False
         self.trouble = no_trouble
+        self.errors: Counter[str] = Counter()
         self.locks: list[opening.Lock] = []
         self._deaths = deaths
         self._connections: list[sqlite3.Connection] = []
@@ -137,8 +139,12 @@ class Watched(sqlite3.Connection):
     def _watched(self, sql, run):
         points, name = self.points, statement(sql)
         points.passes(f"before {name}")
-        points.trouble(self, name)
-        found = points.commits(run) if name == "COMMIT" else run()
+        try:
+            points.trouble(self, name)
+            found = points.commits(run) if name == "COMMIT" else run()
+        except sqlite3.OperationalError as error:
+            points.errors[error.sqlite_errorname] += 1
+            raise
         if name.startswith(WRITES):
             points.passes(f"after {name}")
         return found

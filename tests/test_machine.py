@@ -7,12 +7,14 @@ import os
 import sys
 from contextlib import ExitStack
 from functools import partial
+from unittest.mock import patch
 
 import pytest
 from broken import ODD
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, settings, stateful
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.internal.conjecture import engine
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from lives import ROUTES, Life, Tally, life
 from points import Doom, fails
 from rest import rest
@@ -25,7 +27,7 @@ from poller.stores.opening import OpeningError
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "200"))
 STEPS = int(os.environ.get("MACHINE_STEPS", "50"))
 
-MOST_BROKEN = 1000
+MOST_BROKEN = 300
 """So many examples a broken build may survive before it is noticed."""
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
@@ -45,7 +47,7 @@ drift = st.lists(st.tuples(st.integers(1, 9), change), max_size=1)
 faults = st.sampled_from(list(HONEST)) | st.sampled_from(list(LIES))
 spoiled = st.lists(st.tuples(st.integers(1, 6), st.sampled_from([1, 4]), faults), max_size=1)
 few, many = st.integers(0, 5), st.integers(0, 150)
-verbs = st.sampled_from(["BEGIN", "INSERT", "UPDATE", "COMMIT"])
+verbs = st.sampled_from(["BEGIN", "INSERT", "INSERT event", "INSERT delivery", "UPDATE", "UPDATE delivery", "COMMIT"])
 anywhere, parts = st.just(""), st.sampled_from([0.0, 0.3, 0.9])
 dooms_at_start = st.none() | st.builds(Doom, many, anywhere, parts)
 dooms = st.builds(Doom, many, anywhere, parts) | st.builds(
@@ -180,7 +182,8 @@ class Machine(RuleBasedStateMachine):
 
 
 def drive(machine, examples, steps, **more):
-    """Run the machine so often and so far."""
+    """Run the machine so often and so far; Hypothesis would end an example after about 200 steps."""
+    room = max(engine.BUFFER_SIZE, 100 * steps)
     how = settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -189,7 +192,8 @@ def drive(machine, examples, steps, **more):
         suppress_health_check=list(HealthCheck),
         **more,
     )
-    run_state_machine_as_test(machine, settings=how)
+    with patch.object(engine, "BUFFER_SIZE", room), patch.object(stateful, "BUFFER_SIZE", room):
+        stateful.run_state_machine_as_test(machine, settings=how)
 
 
 def test_the_machine_keeps_its_promise(figures):
