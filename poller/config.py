@@ -5,13 +5,26 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
 from poller.model import Kind, Plan, Resource, Route, Target, Watch
 from poller.pressure import Limits
 from poller.problems import nearest, problems
-from poller.settings import Duration, FilePath, HttpsUrl, Interval, Secret, SettingError, Size, Strict, Strings, secrets
+from poller.settings import (
+    Duration,
+    FilePath,
+    HttpsUrl,
+    Interval,
+    Secret,
+    SettingError,
+    Size,
+    Strict,
+    Strings,
+    secrets,
+    unprinted,
+)
 from poller.sinks import SinkConfig, kinds
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Keep
@@ -21,6 +34,7 @@ TOKEN_VARIABLE = "SPACE_INVOICES_TOKEN"  # noqa: S105 - a name, not a secret
 
 _PLACES = (Path("config.toml"), Path("/etc/poller/config.toml"))
 _TRIGGERS = {f"{row.singular}.{kind}": row.name for row in RESOURCES.values() for kind in Kind}
+_TELLING = 12  # characters: a shorter part of a URL is hardly a secret, and hiding it would hide words
 _PATTERNS = [
     "*",
     *_TRIGGERS,
@@ -184,6 +198,14 @@ class Config(Strict):
                 found.append(f"{key}: {error}")
         if found:
             raise ConfigError(origin, found)
+
+    def hidden(self) -> Iterator[str]:
+        """What no message may show: every secret, and of URLs that are not printed what follows their host."""
+        for _, secret in secrets(self):
+            yield secret.reveal()
+        for url in unprinted(self):
+            parts = urlsplit(url)
+            yield from (part for part in (parts.path, parts.query) if len(part) >= _TELLING)
 
     def _asked(self, row: Resource) -> bool:
         return self.resources[row.name] is not None if row.name in self.resources else not row.opt_in

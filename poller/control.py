@@ -15,6 +15,8 @@ from typing import Any
 
 import structlog
 
+from poller.log import clean
+
 log = structlog.get_logger()
 
 _LONGEST = 65536
@@ -80,7 +82,7 @@ class Control:
             return command(**request)
         except Exception as error:
             log.exception("control.failed")
-            return {"error": f"{type(error).__name__}: {error}"}
+            return {"error": clean(f"{type(error).__name__}: {error}")}
 
 
 def ask(database: Path, command: str, **request: object) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from poller.deliver import drain
 from poller.log import flush
 from poller.model import Stream
 from poller.operations import operations
-from poller.schedule import CEILING_S, first_poll_ms
+from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
 from poller.sources import Denied, SourceError
 from poller.stores import Keep, StoreError
@@ -181,7 +181,8 @@ class Daemon:
             return
         next_ms = wall_ms() + int(CEILING_S * 1000)
         try:
-            next_ms = self._service.poll(stream).next_poll_ms
+            standing = self._service.poll(stream)
+            next_ms = next_poll_ms(standing, self._service.plan.watches[stream.resource], now_ms=wall_ms())
         except StoreError as error:
             self._service.stall(error, STORE_RETRY_S)
             next_ms = wall_ms() + int(STORE_RETRY_S * 1000)

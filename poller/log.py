@@ -5,19 +5,24 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+import threading
+from collections.abc import Iterable, Mapping, MutableMapping
 from math import isfinite
 from queue import SimpleQueue
 from threading import Lock, RLock, Thread, current_thread
+from types import TracebackType
 from typing import Any
 
 import structlog
+
+from poller.hidden import pattern
 
 _SECRET = re.compile(r"token|secret|authorization|password|signature", re.IGNORECASE)
 # The user, the path and the query of a URL are often secrets; the scheme and the host are not.
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)(?:[^/?#\s]*@)?([^/?#\s\"'<>\\]*)[^\s\"'<>\\]*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEPTH = 6
+_hidden: list[re.Pattern[str]] = []
 
 MOST_WAITING = 1000
 """So many lines wait for a reader who does not read; those after them are dropped, and counted."""
@@ -55,8 +60,26 @@ def configure(level: str = "info", json: bool | None = None) -> None:  # noqa: F
     logging.captureWarnings(capture=True)
 
 
+def catch() -> None:
+    """Tell also what nothing has caught, in whichever thread, as a line of the log: Python's own way hides nothing."""
+    sys.excepthook = _on_end
+    threading.excepthook = lambda told: _on_thread_end(told.exc_type, told.exc_value, told.exc_traceback, told.thread)
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Show none of these texts from now on, in whatever form they are written."""
+    _hidden.append(pattern(secrets))
+
+
+def clean(text: str) -> str:
+    """A text as it may be shown: without what is hidden, and with the scheme and the host of URLs alone."""
+    for secrets in _hidden:
+        text = secrets.sub("[redacted]", text)
+    return _URL.sub(r"\1\2", text)
+
+
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Hide values whose key speaks of a secret, and leave of every URL its scheme and host."""
+    """Hide values whose key speaks of a secret, and clean the others."""
     return {key: "[redacted]" if _SECRET.search(str(key)) else _clean(value) for key, value in event.items()}
 
 
@@ -70,7 +93,7 @@ def _clean(value: object, depth: int = _DEPTH) -> Any:  # noqa: ANN401 - whateve
         }
     if isinstance(value, list | tuple | set | frozenset) and depth:
         return [_clean(inner, depth - 1) for inner in value]
-    return _URL.sub(r"\1\2", _text(value))
+    return clean(_text(value))
 
 
 def _text(value: object) -> str:
@@ -79,6 +102,23 @@ def _text(value: object) -> str:
         return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
     except Exception:  # noqa: BLE001 - whatever a foreign __str__ raises
         return f"<{type(value).__name__}>"
+
+
+def _on_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        structlog.get_logger().critical("poller.broken", exc_info=(kind, error, trace))
+
+
+def _on_thread_end(
+    kind: type[BaseException],
+    error: BaseException | None,
+    trace: TracebackType | None,
+    thread: threading.Thread | None,
+) -> None:
+    if not issubclass(kind, SystemExit):
+        structlog.get_logger().critical("thread.broken", thread=thread and thread.name, exc_info=(kind, error, trace))
 
 
 def _ordered(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

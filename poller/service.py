@@ -85,11 +85,11 @@ class Service:
 
         A paused stream, and any stream under pressure, is left for later, and nothing of it is kept.
         """
-        began_ms = wall_ms()
+        began_s = time.monotonic()
         standing = self.store.standing(stream)
         if standing.paused or self.under_pressure():
             wait_s = self.plan.watches[stream.resource].every_s if standing.paused else PRESSURE_EVERY_S
-            return replace(standing, next_poll_ms=began_ms + int(wait_s * 1000), error=self.pressed)
+            return replace(standing, next_poll_ms=wall_ms() + int(wait_s * 1000), error=self.pressed)
         error: SourceError | StoreError | None = None
         try:
             poll(self.tools, stream, full=full)
@@ -98,19 +98,21 @@ class Service:
         except Exception as bug:
             log.exception("stream.broken", stream=stream.name)
             error = SourceError(f"a defect in poller: {type(bug).__name__}")
-        standing = self._keep(stream, error, began_ms)
+        standing = self._keep(stream, error, began_s)
         parent = self.plan.watches[stream.resource].resource.parent
         if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
-            self._keep(Stream(stream.org, parent), None, began_ms)
+            self._keep(Stream(stream.org, parent), None, began_s)
         if error and not self.stop.is_set():
             event = "stream.suspended" if standing.suspended else "stream.failed"
             log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)
         return standing
 
-    def _keep(self, stream: Stream, error: SourceError | StoreError | None, began_ms: int) -> Standing:
-        """Keep how a poll went, and when the next one is due."""
+    def _keep(self, stream: Stream, error: SourceError | StoreError | None, began_s: float) -> Standing:
+        """Keep how a poll went that began at ``began_s`` of the monotonic clock, and when the next one is due."""
         before, watch = self.store.standing(stream), self.plan.watches[stream.resource]
-        standing = after_poll(before, watch, error, began_ms=began_ms, now_ms=wall_ms(), chance=random.random())
+        now_ms = wall_ms()
+        began_ms = now_ms - int((time.monotonic() - began_s) * 1000)  # the clock may have been set since
+        standing = after_poll(before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random())
         self.store.schedule(standing)
         return standing
 

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent / "poller"
 
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
-    **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "guard", "pressure", "problems"), 1),
-    **dict.fromkeys(("retry", "route", "settings", "signing"), 1),
+    **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "guard", "hidden", "pressure"), 1),
+    **dict.fromkeys(("problems", "retry", "route", "settings", "signing"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -27,7 +27,7 @@ PARTS = {
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-PURE = {"batch", "breaker", "diff", "envelope", "guard", "model", "pressure", "problems", "retry", "route"}
+PURE = {"batch", "breaker", "diff", "envelope", "guard", "hidden", "model", "pressure", "problems", "retry", "route"}
 PURE |= {"expression", *(f"actions.{part}" for part in ("answer", "inputs", "look", "request", "steps"))}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}

@@ -236,6 +236,24 @@ def test_a_gzip_bomb_is_not_unpacked(client):
     assert peak_bytes < 8 << 20
 
 
+@pytest.mark.parametrize(
+    ("trouble", "error"), [(endless(), TooLarge), (cut(body=bytes(9 << 20), of=10 << 20), HttpError)]
+)
+def test_an_error_that_is_kept_keeps_nothing_of_the_body(client, trouble, error):
+    """Loops keep errors until they are told, and a traceback keeps what its functions held."""
+    with Receiver(trouble) as receiver:
+        tracemalloc.start()
+        try:
+            with pytest.raises(error) as kept:
+                ask(client, receiver, max_bytes=16 << 20)
+            held_bytes, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak_bytes > 8 << 20
+    assert held_bytes < 2 << 20
+    assert kept.value.__traceback__ is not None
+
+
 def test_gzip_is_decoded(client):
     """Also where it unpacks in several steps."""
     body = bytes(range(256)) * 20_000

@@ -181,3 +181,9 @@ def test_a_key_says_when_it_has_expired():
     """Without an end it never has."""
     assert not Key(lambda *_: "", None).expired(1e12)
     assert Key(lambda *_: "", 10).expired(10.5)
+
+
+@pytest.mark.parametrize("secret", ["whsec_" + base64_of(SEED), "whsk_" + base64_of(SEED), "a plain text"])
+def test_a_key_does_not_print(secret):
+    """A defect's message may hold it."""
+    assert repr(key(secret, 5.0)) == "Key(not_after_s=5.0)"

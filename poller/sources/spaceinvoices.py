@@ -28,6 +28,7 @@ FETCH_RECORDS = 50  # ids in one query: its URL stays below 2 kB
 DEADLINE_S = 15.0
 PAGE_BYTES = 32 << 20
 MAX_PAGES = 100_000
+MESSAGE_CHARACTERS = 200
 TRIES = 4
 BACKOFF_S, BACKOFF_CEILING_S = 0.5, 20.0
 
@@ -90,6 +91,7 @@ class SpaceInvoices:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._token = token
         self._headers = {"Authorization": token, "Accept": "application/json", "Accept-Encoding": "gzip"}
         self._organizations = organizations
         self._stop = stop or threading.Event()
@@ -212,7 +214,7 @@ class SpaceInvoices:
             now_ms = _date_ms(answer) or time.time_ns() // 1_000_000
             wait_s = retry.parse_retry_after(answer.headers.get("retry-after"), now_ms)
             return f"the API answered {answer.status}", wait_s or 0.0
-        raise _refusal(answer, parent)
+        raise _refusal(answer, parent, self._token)
 
     def _client(self) -> Client:
         if not hasattr(self._thread, "client"):
@@ -222,10 +224,10 @@ class SpaceInvoices:
         return client
 
 
-def _refusal(answer: Response, parent: str) -> SourceError:
+def _refusal(answer: Response, parent: str, token: str) -> SourceError:
     """What a final status means: 401, 403 and missing organizations are never a deletion."""
     error = _error(answer)
-    told = f"the API answered {answer.status}" + (f" ({error['message']})" if error.get("message") else "")
+    told = f"the API answered {answer.status}" + _words(error.get("message"), token)
     if answer.status in (401, 403):
         return Denied(f"{told}: the token is wrong, expired, or may not see this organization")
     if answer.status == 404 and error.get("code") == "MODEL_NOT_FOUND":
@@ -233,6 +235,14 @@ def _refusal(answer: Response, parent: str) -> SourceError:
     if answer.status == 404:
         return SourceError(f"{told}: there is no such path; check source.base_url")
     return SourceError(told)
+
+
+def _words(message: object, token: str) -> str:
+    """What the API says of an error: some of it, on one line, and never the token, which it may repeat."""
+    if not isinstance(message, str) or not message:
+        return ""
+    text = message.replace(token, "[the token]")[:MESSAGE_CHARACTERS]
+    return f" ({''.join(sign if sign.isprintable() else ' ' for sign in text)})"
 
 
 def _error(answer: Response) -> dict[str, Any]:

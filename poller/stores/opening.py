@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -219,6 +219,7 @@ _OLDER_ADVICE = (
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    _close_to_others(path)
     umask = os.umask(0o077)
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
@@ -227,6 +228,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     finally:
         os.umask(umask)
     return connection
+
+
+def _close_to_others(path: Path) -> None:
+    """A backup that was put back by a copy has that copy's mode, and SQLite gives it to the log."""
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        with suppress(OSError):  # it is not there, or another's
+            if part.stat().st_mode & 0o077:
+                part.chmod(0o600)
 
 
 def _move_aside(path: Path) -> None:

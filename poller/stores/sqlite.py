@@ -18,6 +18,7 @@ from poller.pressure import Load
 from poller.stores import Decision, Keep, Standing, Step, StoreError, Verdict, opening, outbox, rows, upkeep
 from poller.stores.bodies import Codec
 from poller.stores.outbox import Selection
+from poller.stores.wal import Wal
 
 _MARK = "id, updated_ms, digest, state, parent, body"
 _STATES = tuple(State)
@@ -45,6 +46,7 @@ class SqliteStore:
     def __init__(self, path: Path, source: str, *, accept_loss: bool = False) -> None:
         self._connection, self._lock = opening.open_locked(path, accept_loss=accept_loss)
         self._path = path
+        self._wal = Wal(path)
         self._mutex = threading.RLock()
         self._source = source
         self._database = Database(self._connection)
@@ -304,6 +306,7 @@ class SqliteStore:
                 self._stream_ids.clear()
                 self._codec.forget()
                 raise
+            self._wal.shorten(self._connection)
 
 
 @contextmanager

@@ -85,6 +85,13 @@ def test_fault_37_a_record_without_a_usable_id_is_quarantined(value, bodies):
     assert len(quarantined.reason) < 80
 
 
+@pytest.mark.parametrize("value", [{"name": "Jane Doe"}, ["Jane Doe"]])
+def test_of_what_is_no_id_at_all_nothing_is_told(value):
+    """It may be any part of the record."""
+    _, [quarantined] = read(page(json.dumps({"id": value}).encode()), bodies=True)
+    assert "Jane" not in quarantined.reason
+
+
 @pytest.mark.parametrize(
     ("piece", "key"),
     [

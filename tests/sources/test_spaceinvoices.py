@@ -12,7 +12,7 @@ from worlds import simulator_world
 
 from poller.model import Organization, Stream
 from poller.simulator import faults
-from poller.simulator.http import http_date
+from poller.simulator.http import Answer, http_date
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, spaceinvoices
 from poller.sources.spaceinvoices import RESOURCES, TRIES, SpaceInvoices
 
@@ -611,4 +611,24 @@ def test_a_wrong_token_is_told_as_such(made):
     """At the first request."""
     source = made("wrong")
     with pytest.raises(Denied, match="the token is wrong, expired, or may not see"):
+        source.organizations()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, Denied), (422, SourceError)])
+def test_what_the_api_says_of_an_error_is_told_in_part_and_without_the_token(world, source, made, status, kind):
+    """It may repeat it, go on for ever, or mean the terminal."""
+    token = world.account.token
+    world.simulator.faults.always(faults.status(status, f"no such token {token}\n\x1b[2J {token * 1000}"))
+    with pytest.raises(kind) as caught:
+        source.organizations()
+    assert str(caught.value).startswith(f"the API answered {status} (no such token [the token]  [2J [the token]")
+    assert token not in str(caught.value)
+    assert len(str(caught.value)) < 350
+
+
+@pytest.mark.parametrize("error", ["{}", '{"message":{"a":1}}', '{"message":""}', '"x"'])
+def test_an_error_without_words_is_told_by_its_status(world, source, error):
+    """Whatever is in their place."""
+    world.simulator.faults.always(lambda *_: Answer(422, f'{{"error":{error}}}'.encode()))
+    with pytest.raises(SourceError, match=r"^the API answered 422$"):
         source.organizations()

@@ -69,6 +69,14 @@ def test_a_first_start_makes_folder_and_state_for_the_owner_alone(opened, path):
     assert store.streams() == []
 
 
+def test_a_state_that_was_put_back_open_to_others_is_closed_to_them(opened, used, path):
+    """As a copy of a backup is under most umasks; its log would be open as well."""
+    path.chmod(0o644)
+    opened()
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("poller.db", "poller.db-wal", "poller.db-shm", "poller.db.lock"), 0o600)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
