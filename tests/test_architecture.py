@@ -24,6 +24,7 @@ PARTS = {
     **dict.fromkeys(("connection", "exchange", "rate", "tls", "transport"), "http"),
     "endpoint": "sinks",
     "connections": "config",
+    "objections": "config",
     "routing": "config",
     **dict.fromkeys(("running", "sweep"), "poll"),
 }  # of one idea in more than one file
