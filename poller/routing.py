@@ -288,5 +288,5 @@ def _about(key: str, route: RouteTable, case: CaseTable, action: Action, step: S
     if written and not any(guard.mentions("custom.origin") for guard in guards):
         yield (
             f"{key}: {step.do} makes {written[0]} happen, which this route is on: it would go round for ever; "
-            'let its when look at data.custom.origin, such as "data.custom.origin == null"'
+            'let its when look at data.custom.origin, such as "!data.custom.origin"'
         )
