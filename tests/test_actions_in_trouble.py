@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from systems.rows import OWN, ROWS, TRIGGERS, before, furnish, given_for, happen
+from systems.rows import OWN, ROWS, TRIGGERS, action_of, before, furnish, happen, routed
 from systems.server import Wrong, after, instead, timeout
 from systems.world import route
 
-from poller.actions import Repeat, systems
+from poller.actions import Repeat
 from poller.actions.answer import UNKNOWN
 
 DOCUMENT = "document.created"
@@ -121,7 +121,7 @@ def test_a_conflict_is_tried_again(world, do):
 def test_a_conflict_that_means_done_is_done(world):
     """An address that has its subaccount."""
     world.coupontools.subaccounts.append({"email": "cold@lunar-freight.example"})
-    world.configure(given_for("coupontools.create_subaccount"), "units")
+    world.configure(routed("coupontools.create_subaccount"), "units")
     world.round()
     world.create("units")
     assert world.round().well
@@ -149,31 +149,44 @@ DOING = sorted(do for do, row in ROWS.items() if not row.told)
 LOST = {"no answer": timeout(), "500": after(500)}
 
 
-def repeat(do):
-    system, _, action = do.partition(".")
-    return systems()[system].actions[action].repeat
-
-
 @pytest.mark.parametrize("do", DOING)
 @pytest.mark.parametrize("lost", LOST)
 def test_an_answer_that_is_lost(world, do, lost):
     """It was done: it is done again where that is harmless, looked for, or left to the operator; never done twice."""
     row, server = ROWS[do], server_of(world, do)
     furnish(world, do)
-    world.configure(given_for(do) + OWN.format(url=world.invoices.url), TRIGGERS[row.on], timeout="1s")
+    world.configure(routed(do) + OWN.format(url=world.invoices.url), TRIGGERS[row.on], timeout="1s")
     record = before(world, row.on)
     world.round()
     server.faults.append(LOST[lost])
     happen(world, row.on, record)
     went = world.round()
     methods = [call.method for call in server.requests]
-    if repeat(do) is Repeat.NEVER:
+    if action_of(do).repeat is Repeat.NEVER:
         [(state, error)] = world.states("state, error")
         assert (state, error.endswith(UNKNOWN), len(methods)) == ("parked", True, 1)
     else:
         assert went.well, world.states("state, error")
         assert world.states() == ["delivered"]
-    if repeat(do) is Repeat.LOOK:
+    if action_of(do).repeat is Repeat.LOOK:
         assert (methods.count("POST"), methods.count("GET") >= 1) == (1, True)
     assert row.seen(world) == row.wanted
-    assert bool(world.complaints) == (repeat(do) is Repeat.CONFLICT)
+    assert bool(world.complaints) == (action_of(do).repeat is Repeat.CONFLICT)
+
+
+def test_a_daemon_rests_pauses_and_is_resumed(world):
+    """429, then bad credentials, then the operator's word: it is done once, by a process that went on all the time."""
+    do = "coupontools.create_subaccount"
+    denied = instead(200, {"status": {"status": "failed", "errors": {"error_code": 1000}}})
+    world.coupontools.faults.extend([instead(429, {}, ("Retry-After", "1")), denied])
+    world.configure(routed(do), "units")
+    with world.site.start() as poller:
+        poller.until(lambda: world.site.baselined(1))
+        world.create("units")
+        [paused] = poller.until(lambda: poller.log("sink.paused")).log("sink.paused")
+        assert paused["hint"] == "poller resume it"
+        assert len(world.coupontools.requests) == 2
+        assert world.site.run("resume", "it").code == 0
+        poller.until(lambda: world.states() == ["delivered"])
+    assert ROWS[do].seen(world) == ROWS[do].wanted
+    assert len(world.coupontools.requests) == 3

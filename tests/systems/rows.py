@@ -6,7 +6,7 @@ from typing import NamedTuple
 from systems.scenes import AGENT, DOC, PAGE, SCENES, STORE
 from systems.world import route, table
 
-from poller.actions import systems
+from poller.actions import find, systems
 from poller.sources.spaceinvoices import RESOURCES
 
 TRIGGERS = {
@@ -156,18 +156,20 @@ FIELDS = {"item": ("price", 43.5), "category": ("description", "Another"), "orde
 """What an update changes where that is no name."""
 
 
-def given_for(do):
+def action_of(do):
+    return find(do, systems())[1]
+
+
+def routed(do, name="it"):
     """A route of one step, or of two that tell of the first one's result."""
     row = ROWS[do]
-    destructive = (
-        {"allow_destructive": True} if systems()[do.partition(".")[0]].actions[do.partition(".")[2]].destructive else {}
-    )
     if not row.told:
-        return route(row.on, do, row.given, name="it", **destructive)
+        allowed = {"allow_destructive": True} if action_of(do).destructive else {}
+        return route(row.on, do, row.given, name=name, **allowed)
     told = {"datastore_id": STORE, "document_id": DOC, "custom_metadata": {"told": row.told}}
     steps = [("it", do, row.given), ("tell", "contextual-ai.set_document_metadata", told)]
-    made = [table("route.step", id=name, do=action, with_=given) for name, action, given in steps]
-    return route(row.on, name="it") + "".join(made)
+    made = [table("route.step", id=step, do=action, with_=given) for step, action, given in steps]
+    return route(row.on, name=name) + "".join(made)
 
 
 def before(world, trigger):

@@ -4,7 +4,7 @@ import json
 from contextlib import ExitStack
 
 from click.testing import CliRunner
-from process import HASTE, Site, only
+from process import HASTE, SECRET, Site, only
 from systems import contextual, coupontools, spaceinvoices
 from systems.contextual import ContextualAI
 from systems.coupontools import Coupontools
@@ -21,6 +21,7 @@ ENV = {
     "COUPONTOOLS_SECRET": coupontools.CLIENT_SECRET,
     "CONTEXTUAL_API_KEY": contextual.API_KEY,
     "POLLER_TEST_TOKEN": spaceinvoices.TOKEN,
+    "POLLER_TEST_SECRET": SECRET,
     "SPACE_INVOICES_TOKEN": spaceinvoices.TOKEN,
 }
 
