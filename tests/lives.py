@@ -25,13 +25,13 @@ from scripted import SINKS, Api, Flights, Receiver, Wire
 from upstream import FAULTS, FOLLOWED, IGNORE, POLLED, Change, World
 
 from poller import service
-from poller.model import Plan, Route, Stream, Target
+from poller.model import Case, Plan, Route, Stream, Target
 from poller.service import Service
 from poller.simulator.server import Seen
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Keep, StoreError
-from poller.stores.outbox import Selection
 from poller.stores.reading import View
+from poller.stores.selection import Selection
 from poller.stores.sqlite import SqliteStore
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # what is synced there takes no time
@@ -134,7 +134,9 @@ class Life:
         often = {} if self._alone else {"count_every": 2, "sweep_every_s": 120.0, "full_every": 3}
         followed = plan(*FOLLOWED, alone=self._alone, emit_first=True, ignore=IGNORE, **often)
         targets = tuple(Target(name, SINKS[name].order) for name in self.sinks)
-        self.plan = Plan(followed.watches, tuple(Route(on, (name,)) for name, on in self.routes.items()), targets)
+        self.plan = Plan(
+            followed.watches, tuple(Route(on, (Case((name,)),)) for name, on in self.routes.items()), targets
+        )
 
     def wanting(self, event: Told) -> list[str]:
         """The sinks that an event is for: a second opinion."""
