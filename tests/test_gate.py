@@ -44,7 +44,7 @@ def test_a_flood_is_held():
 
 def test_what_is_held_is_counted():
     """So that an operator sees how many wait for a word; it is due when it was wanted."""
-    traffic = Traffic(window_ms=NOW_MS, count=1)
+    traffic = Traffic(window_ms=NOW_MS, seen=1)
     for held in range(1, 4):
         due_ms, is_held, traffic = admit(Gate(pace_s=1.0, flood=1, per_s=60.0), traffic, NOW_MS + 5, NOW_MS)
         assert (due_ms, is_held, traffic.held) == (NOW_MS + 5, True, held)
