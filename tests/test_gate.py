@@ -27,6 +27,7 @@ def test_without_a_limit_it_is_due_when_it_is_wanted():
 def test_a_pace_spreads_what_comes_at_once():
     """One each two seconds; after a rest the next goes at once."""
     gate = Gate(pace_s=2.0)
+    assert admit(gate, Traffic(), NOW_MS, NOW_MS) == Passage(NOW_MS, held=False, after=Traffic(next_ms=NOW_MS + 2000))
     assert run(gate, [NOW_MS] * 3 + [NOW_MS + 60_000]) == [NOW_MS, NOW_MS + 2000, NOW_MS + 4000, NOW_MS + 60_000]
 
 
