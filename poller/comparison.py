@@ -43,7 +43,7 @@ def differences(table: ExpectedTable, verdicts: Sequence[Verdict]) -> list[str]:
     found += [f"{one.to} cannot be sent to: {one.error}" for one in sendings if one.error]
     found += [f"{one.step} cannot be done: {one.error}" for one in doings if one.error]
     if table.route is not None:
-        found += _names("route", table.route, [verdict.route for verdict in taken])
+        found += _names("route", table.route, [verdict.route for verdict in taken if verdict.route])
         reasons = {verdict.route: verdict.why for verdict in verdicts if verdict.why}
         found += [f"route {name}: {reasons[name]}" for name in table.route if name in reasons]
     if table.to is not None:
