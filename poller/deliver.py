@@ -214,6 +214,12 @@ def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
             log.warning("sink.stalled", sink=queue.name, reason=str(error))
             stop.wait(STORE_RETRY_S)
             continue
+        except Exception:
+            if until_empty:
+                raise
+            log.exception("sink.broken", sink=queue.name)  # a thread that ends would deliver nothing, silently
+            stop.wait(STORE_RETRY_S)
+            continue
         if until_empty and pause_s > 0 and not queue.flying:
             return
         queue.wake.wait(pause_s)

@@ -234,12 +234,14 @@ class Refused:
     """The receiver does not take this one event.
 
     ``final`` says that asking again is pointless; ``strange`` that the answer is one which a wrong address
-    or a wrong secret would give to every event.
+    or a wrong secret would give to every event; ``unsent`` that it was not even asked, since there is nothing to send;
+    ``unknown`` that it may have been done all the same.
     """
 
     reason: str
     final: bool = False
     strange: bool = False
+    unsent: bool = False
     unknown: bool = False
 
 

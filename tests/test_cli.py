@@ -247,7 +247,7 @@ def test_a_state_that_cannot_be_used(tmp_path, used, spoil, code, words, first):
     assert site.database.exists() == (Path("poller.db") in before)
 
 
-def test_a_lost_state_can_be_begun_anew(tmp_path, used, api):
+def test_fault_18_a_lost_state_can_be_begun_anew(tmp_path, used, api):
     """By an option; what was left of it is kept aside, and the first poll is silent again."""
     site = Site(tmp_path, api.url, CLIENTS)
     (tmp_path / "poller.db.lock").write_bytes(used["poller.db.lock"])
@@ -281,7 +281,7 @@ def test_without_a_state_there_is_nothing_to_show(tmp_path, arguments):
     assert contents(tmp_path) == {}
 
 
-def test_a_second_daemon_is_refused(site):
+def test_fault_10_a_second_daemon_is_refused(site):
     """Exit 75, naming the process that holds the state, which goes on."""
     with site.start() as poller:
         poller.up()

@@ -309,6 +309,22 @@ def test_the_secrets_of_sinks_are_checked_too(read, monkeypatch):
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["source.token", "sinks.crm.secret"]
 
 
+def test_what_no_message_may_show_is_known(read, monkeypatch):
+    """Secrets, and of the URLs of webhooks what is long enough to be one."""
+    monkeypatch.setenv("SPACE_INVOICES_TOKEN", "t0ken")
+    monkeypatch.setenv("CRM", "s3cret")
+    config = read("""
+        [sinks.crm]
+        kind = "webhook"
+        url = "https://crm.example.com/hooks/T0B0xyzzy?key=plugh-plugh"
+        secret = { env = "CRM" }
+        [sinks.short]
+        kind = "webhook"
+        url = "https://short.example.com/hooks"
+    """)
+    assert list(config.hidden()) == ["t0ken", "s3cret", "/hooks/T0B0xyzzy", "key=plugh-plugh"]
+
+
 def test_the_file_is_looked_for_in_order(tmp_path, monkeypatch):
     """The one named, the environment's, the one here."""
     monkeypatch.chdir(tmp_path)

@@ -243,7 +243,7 @@ def test_a_record_stamped_in_the_future_hides_nothing(rig, account, org):
         assert kinds(rig.poll(org, CLIENTS)) == [("created", new)]
 
 
-def test_a_save_that_changed_nothing_is_no_event(rig, account, org):
+def test_fault_43_a_save_that_changed_nothing_is_no_event(rig, account, org):
     """Only updatedAt moved, or a change was undone before anyone looked."""
     one = account.create(org, CLIENTS, {"name": "Orbit"})
     baselined(rig, org)
@@ -282,7 +282,7 @@ def test_rendered_texts_count_only_when_the_record_was_saved(rig_of, account, or
     assert event.changed == ["note"]
 
 
-def test_a_record_s_whole_life(rig, account, org):
+def test_fault_44_a_record_s_whole_life(rig, account, org):
     """Created, updated with what it was, deleted with its tombstone, and created again when restored."""
     baselined(rig, org)
     one = account.create(org, CLIENTS, {"name": "Orbit", "custom": {"tier": "a"}})
@@ -330,7 +330,7 @@ def test_a_deletion_is_told_once(rig, account, org):
     assert rig.poll(org, CLIENTS, full=True) == []
 
 
-def test_a_failed_page_leaves_the_watermark(rig, simulator, account, org):
+def test_fault_31_a_failed_page_leaves_the_watermark(rig, simulator, account, org):
     """What earlier pages showed stands, the rest is read again, and nothing is told twice."""
     ids = account.bulk_create(org, CLIENTS, 6)
     baselined(rig, org)
@@ -531,7 +531,7 @@ def hidden(*ids):
     return faults._on_rows(lambda rows: [row for row in rows if row["id"] not in ids])
 
 
-def test_a_missing_record_that_is_there_is_a_race(rig, simulator, account, org):
+def test_fault_35_a_missing_record_that_is_there_is_a_race(rig, simulator, account, org):
     """A listing did not show it, asked by its id the API does: no event, and it is followed on."""
     ids = account.bulk_create(org, CLIENTS, 5)
     baselined(rig, org)
@@ -606,7 +606,7 @@ def held(rig, account, org):
     return gone
 
 
-def test_a_mass_deletion_is_held(rig, held, account, org):
+def test_fault_28_a_mass_deletion_is_held(rig, held, account, org):
     """Nothing is told however often it is polled or swept; other changes are."""
     one = account.create(org, CLIENTS)
     assert kinds(rig.poll(org, CLIENTS)) == [("created", one)]
@@ -694,7 +694,7 @@ def test_approval_still_asks_for_each(rig, held, account, org):
 
 @pytest.mark.parametrize("resource", [CLIENTS, "prices"])
 @pytest.mark.parametrize("fault", [faults.unauthorized, faults.forbidden, faults.organization_gone])
-def test_an_organization_out_of_reach_is_no_deletion(rig_of, simulator, account, org, fault, resource):
+def test_fault_42_an_organization_out_of_reach_is_no_deletion(rig_of, simulator, account, org, fault, resource):
     """401, 403 and 404 say Denied; all is there when it is back."""
     parent = account.create(org, "price_lists") if resource == "prices" else ""
     account.bulk_create(org, resource, 20, parent=parent)
@@ -858,7 +858,7 @@ def test_missing_prices_of_a_list_that_is_gone_hold_up_nothing(prices, simulator
 
 
 @pytest.mark.parametrize("fault", [faults.no_id, faults.number_id, faults.lone_surrogate, faults.not_a_number])
-def test_a_record_that_cannot_be_followed_spoils_only_itself(rig, simulator, account, org, fault):
+def test_fault_37_39_a_record_that_cannot_be_followed_spoils_only_itself(rig, simulator, account, org, fault):
     """The rest of its page goes on, and the poll concludes no deletions; the next one does."""
     ids = account.bulk_create(org, CLIENTS, 5)
     baselined(rig, org)

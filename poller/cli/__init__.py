@@ -41,6 +41,7 @@ def main(config: Path | None, log_level: str) -> None:  # noqa: ARG001 - command
     Day by day: poller status, poller events, poller retry, poller approve
     """  # noqa: D301 - click's mark for lines to be left as they are
     log.configure(log_level)
+    log.catch()
 
 
 for _command in (*work.COMMANDS, *look.COMMANDS, *queue.COMMANDS, *keep.COMMANDS, *look.CATALOGUE, *work.TRIALS):

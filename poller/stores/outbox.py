@@ -8,6 +8,7 @@ import msgspec
 
 from poller import envelope, retry
 from poller.breaker import Breaker
+from poller.breaker import set_back as set_breaker_back
 from poller.model import CLOUDEVENT, Delivery, Event, Stream
 from poller.stores import Outgoing, Settlement, Verdict, departure
 from poller.stores.opening import last_sequence
@@ -53,7 +54,7 @@ _DUE_OF_FEW = f"""
 """The same, by lane, up to the first in each that the others wait for."""
 
 
-def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> list[Delivery]:
+def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bool) -> list[Delivery]:
     """Pending deliveries of a sink that are due and the first of their lane.
 
     Those go first that are due for longest; to ``probe``, those that met trouble least often.
@@ -175,13 +176,24 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
     connection.execute(
         "UPDATE delivery SET due_ms = ?2 "
         "WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2 AND ?3 = '' "
-        "AND turn <= ?2 * 1000",  # not what a route delays
+        "AND turn <= ?2 * 1000",  # not what a route delays or paces
         [sink, now_ms, reason],
     )
     connection.execute(
         "INSERT INTO sink (name, breaker) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET breaker = ?2",
         [sink, msgspec.json.encode(Breaker(paused=reason)).decode()],
     )
+
+
+def set_back(connection: Connection, by_ms: int, now_ms: int) -> None:
+    """Have what waits wait no longer than it was to, by a clock that was set back by so much."""
+    connection.execute(
+        "UPDATE delivery SET due_ms = due_ms - ?1 WHERE state = 'pending' AND due_ms > ?2", [by_ms, now_ms]
+    )
+    connection.execute("UPDATE route SET next_ms = next_ms - ?1, window_ms = window_ms - ?1", [by_ms])
+    for (sink,) in connection.execute("SELECT name FROM sink").fetchall():
+        moved = msgspec.json.encode(set_breaker_back(breaker(connection, sink), by_ms)).decode()
+        connection.execute("UPDATE sink SET breaker = ? WHERE name = ?", [moved, sink])
 
 
 def again(connection: Connection, chosen: Sequence[Chosen], now_ms: int) -> None:
@@ -203,6 +215,10 @@ def next_turn(connection: Connection, now_ms: int) -> int:
 
 def drop(connection: Connection, chosen: Sequence[Chosen]) -> None:
     """Forget parked deliveries for good."""
+    connection.executemany(
+        "DELETE FROM step WHERE sequence = ? AND sink = ? AND route = ?",
+        [one[:3] for one in chosen],
+    )
     connection.executemany(
         "DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ? AND state = 'parked'",
         [one[:3] for one in chosen],

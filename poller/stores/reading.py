@@ -12,7 +12,7 @@ import msgspec
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.stores import Standing, StoreError, rows, upkeep
+from poller.stores import Standing, StoreError, invariants, rows, upkeep
 from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.schema import APPLICATION_ID
 from poller.stores.selection import SELECTED, Selection, selected
@@ -150,7 +150,7 @@ class View:
 
     def violations(self) -> Iterator[str]:
         """What is wrong with the state; nothing if it is well."""
-        return upkeep.violations(self._connection)
+        return invariants.violations(self._connection)
 
     def last(self, trigger: str, limit: int) -> list[Stored]:
         """The newest events whose trigger matches a pattern such as ``client.*``, oldest of them first."""

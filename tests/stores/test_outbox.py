@@ -14,6 +14,7 @@ from poller.stores import Settlement, StoreError, Verdict, outbox
 from poller.stores.selection import Selection, selected
 
 LATER = 2**60
+HOUR_MS = 3_600_000
 
 
 def everything(store):
@@ -93,6 +94,7 @@ def test_a_delivery_is_what_the_sink_needs(store, queue, settle, now_ms):
     assert (delivery.sink, delivery.sequence, delivery.trigger) == ("a", queue[1], "client.created")
     assert (delivery.body, delivery.event_id) == (body, json.loads(body)["id"])
     assert (delivery.attempts, delivery.troubles, delivery.due_ms) == (3, 4, now_ms)
+    assert (delivery.route, delivery.shape, delivery.begun, delivery.steps) == ("", "", False, b"")
 
 
 @pytest.mark.parametrize("state", ["delivered", "parked"])
@@ -135,12 +137,30 @@ def test_an_order_is_what_waits_for_each_other(store, fill, order, heads):
     assert len(due(store, LATER)) == heads
 
 
-attempts = st.integers(0, retry.BLOCKING_ATTEMPTS + 2)
-rows = st.lists(st.tuples(st.integers(0, 4), attempts, st.integers(0, 9)), max_size=30)
+rows = st.lists(
+    st.tuples(
+        st.sampled_from("aaab"),
+        st.sampled_from(["pending", "pending", "pending", "delivered", "parked"]),
+        st.integers(0, 4),
+        st.integers(0, retry.BLOCKING_ATTEMPTS + 2),
+        st.integers(0, 3),
+        st.integers(0, 9),
+    ),
+    max_size=30,
+)
 
 
-@given(rows, st.integers(0, 9), st.integers(1, 40))
-def test_few_lanes_and_many_are_looked_through_alike(rows, now_ms, limit):
+def waiting(rows):
+    """Of rows of sink a, those that are the first of their lanes by the rule, as dues, troubles and sequences."""
+    pending = [(sequence, *row[2:]) for sequence, row in enumerate(rows, 1) if row[0] == "a" and row[1] == "pending"]
+    for sequence, lane, _, troubles, due_ms in pending:
+        before = [tried for earlier, other, tried, *_ in pending if other == lane and earlier < sequence]
+        if all(tried >= retry.BLOCKING_ATTEMPTS for tried in before):
+            yield due_ms, troubles, sequence
+
+
+@given(rows, st.integers(0, 9), st.integers(1, 40), st.booleans())
+def test_few_lanes_and_many_are_looked_through_alike(rows, now_ms, limit, probe):
     """By two ways to the same deliveries, which are those that the rule names."""
     from sqlite_utils import Database
 
@@ -148,23 +168,22 @@ def test_few_lanes_and_many_are_looked_through_alike(rows, now_ms, limit):
 
     database = Database(memory=True)
     migrations.apply(database)
-    for sequence, (lane, attempts, due_ms) in enumerate(rows, 1):
+    for sequence, row in enumerate(rows, 1):
         database.execute("INSERT INTO event VALUES (?, ?, 't', 'o', 'r', 'x', 0, x'')", [sequence, f"e{sequence}"])
         database.execute(
-            "INSERT INTO delivery (sink, sequence, turn, lane, attempts, due_ms) VALUES ('a', ?, ?, ?, ?, ?)",
-            [sequence, sequence, lane, attempts, due_ms],
+            "INSERT INTO delivery (turn, sequence, sink, state, lane, attempts, troubles, due_ms) "
+            "VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            [sequence, *row],
         )
-    few = outbox.due(database.conn, "a", now_ms, limit)
+    found = outbox.due(database.conn, "a", now_ms, limit, probe=probe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outbox, "_FEW_LANES", -1)
-        assert outbox.due(database.conn, "a", now_ms, limit) == few
-    free = [
-        (due_ms, sequence)
-        for sequence, (lane, _, due_ms) in enumerate(rows, 1)
-        if due_ms <= now_ms
-        and not any(other == lane and tried < retry.BLOCKING_ATTEMPTS for other, tried, _ in rows[: sequence - 1])
-    ]
-    assert [delivery.sequence for delivery in few] == [sequence for _, sequence in sorted(free)][:limit]
+        assert outbox.due(database.conn, "a", now_ms, limit, probe=probe) == found
+    free = list(waiting(rows))
+    due = [(troubles if probe else 0, due_ms, sequence) for due_ms, troubles, sequence in free if due_ms <= now_ms]
+    assert [delivery.sequence for delivery in found] == [sequence for *_, sequence in sorted(due)][:limit]
+    later = database.execute(outbox.NEXT_DUE, ["a", now_ms]).fetchall()
+    assert later == [(due_ms,) for due_ms, *_ in sorted(free) if due_ms > now_ms][:1]
     database.close()
 
 
@@ -264,6 +283,17 @@ def test_a_sink_that_is_resumed_begins_anew(store, queue, settle, now_ms):
     assert store.breaker("b").paused == "by the operator"
 
 
+def test_what_waits_goes_along_with_a_clock_that_is_set_back(store, queue, settle, now_ms):
+    """By as much; what is due already, and what is settled, stays as it is."""
+    settle(queue[0], "pending", now_ms + 5000, breaker=Breaker(opened_ms=now_ms, wait_until_ms=now_ms + 7000))
+    settle(queue[1], "delivered", now_ms + 9000)
+    store.set_back(HOUR_MS, now_ms - HOUR_MS)
+    assert store.next_due_ms("a", now_ms - HOUR_MS) == now_ms - HOUR_MS + 5000
+    assert store.breaker("a") == Breaker(opened_ms=now_ms - HOUR_MS, wait_until_ms=now_ms - HOUR_MS + 7000)
+    assert due(store, now_ms - HOUR_MS) == [queue[3]]
+    assert store._all("SELECT due_ms FROM delivery WHERE state <> 'pending'") == [(now_ms + 9000,)]
+
+
 # Sending again
 
 
@@ -282,8 +312,9 @@ def test_parked_deliveries_can_be_sent_again(store, queue, settle, now_ms):
 
 def test_a_replay_is_overtaken_by_nothing_newer(store, queue, settle, fill, now_ms):
     """It stands at the end of its lane, and what comes later stands behind it."""
-    settle(queue[0], "delivered")
-    assert store.again(Selection(), ["delivered"], now_ms) == 1
+    for sequence in (queue[1], queue[3], queue[0]):
+        settle(sequence, "delivered")
+    assert store.again(Selection(), ["delivered"], now_ms) == 3
     [newest] = fill("a4")
     order = []
     while found := [one for one in store.due("a", LATER, 9) if one.sequence not in (queue[1], queue[3])]:

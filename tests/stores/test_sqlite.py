@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poller.diff import Finding, digest
 from poller.model import Mark, Quarantined, State, Stream
 from poller.stores import Decision, Keep, Pass, Progress, Settlement, Standing, Step, StoreError, Sweeping
 from poller.stores.selection import Selection
@@ -112,6 +113,19 @@ def test_where_nothing_is_held_nothing_is_decided(store, name):
     assert [standing.decision for standing in store.streams()] == [None]
 
 
+def test_a_stream_can_be_paused(store, opened):
+    """And resumed: it is polled at once then. One that is not known cannot, and no other is touched."""
+    streams = [Stream("o", "clients"), Stream("o", "items")]
+    for stream in streams:
+        store.schedule(Standing(stream, next_poll_ms=5))
+    assert store.pause_stream("o/clients", paused=True) is True
+    assert store.pause_stream("o/orders", paused=True) is False
+    store = reopened(store, opened)
+    assert store.streams() == [Standing(streams[0], paused=True), Standing(streams[1], next_poll_ms=5)]
+    assert store.pause_stream("o/clients", paused=False) is True
+    assert store.standing(streams[0]) == Standing(streams[0])
+
+
 # Marks and bodies
 
 
@@ -156,7 +170,7 @@ def test_a_mark_comes_back_as_it_was(store, opened, feed, make_record):
     """With its place in the bodies."""
     feed.show(make_record("a"), make_record("b", updated_ms=None))
     marks = reopened(store, opened).marks(feed.stream, "ab")
-    assert marks["a"] == Mark("a", 1000, marks["a"].digest, State.LIVE, "", 1)
+    assert marks["a"] == Mark("a", 1000, digest(make_record("a").body), State.LIVE, "", 1)
     assert (marks["b"].updated_ms, marks["b"].body) == (None, 2)
     assert marks["a"].state is State.LIVE
 
@@ -184,6 +198,12 @@ def test_resources_have_dictionaries_of_their_own(store, opened, make_feed, make
     for number, feed in enumerate(feeds):
         [body] = store.bodies(store.marks(feed.stream, "a").values()).values()
         assert body == make_record("a", f"text {number}").body
+
+
+def test_a_commit_without_bodies_makes_no_dictionary(store):
+    """Else it would be made of nothing, for good."""
+    store.commit(Stream("o", "clients"), Step(Progress(), [Finding(None, Mark("a", 1, b"digest"))]), 5)
+    assert store._all("SELECT * FROM dictionary") == []
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20_000), min_size=1, max_size=3), st.binary(min_size=1))
@@ -267,7 +287,7 @@ def test_a_stream_of_a_failed_commit_is_entered_again(store, make_feed, make_rec
     assert store.quarantined(feed.stream) == 1
 
 
-def test_every_write_locks_from_its_first_statement_on(store, feed, make_record, keep):
+def test_fault_13_every_write_locks_from_its_first_statement_on(store, feed, make_record, keep):
     """A transaction that begins by reading can fail when it comes to write, whatever the busy timeout."""
     step = feed.step(make_record("a"))
     statements = []
@@ -292,7 +312,7 @@ def test_every_write_locks_from_its_first_statement_on(store, feed, make_record,
         assert len([one for one in said if one.startswith(("BEGIN", "COMMIT"))]) == 2
 
 
-def test_a_full_disk_loses_nothing(store, feed, make_record, keep):
+def test_fault_14_a_full_disk_loses_nothing(store, feed, make_record, keep):
     """Commits fail whole; deliveries go on to be settled; with space again all is as before."""
     feed.show(make_record("a"))
     (pages,) = store._one("PRAGMA page_count")
@@ -308,7 +328,7 @@ def test_a_full_disk_loses_nothing(store, feed, make_record, keep):
     assert store.commit(feed.stream, step, 7) == 300
 
 
-def test_a_foreign_writer_delays_and_loses_nothing(store, feed, make_record, path, keep):
+def test_fault_12_a_foreign_writer_delays_and_loses_nothing(store, feed, make_record, path, keep):
     """Somebody has the database open in a shell and holds its lock."""
     feed.show(make_record("a"))
     store._run("PRAGMA busy_timeout = 20")
@@ -379,7 +399,7 @@ def test_stored_bytes_say_what_the_columns_say(store, feed, make_record):
     assert (trigger, wire["type"]) == ("client.created", "com.spaceinvoices.client.created")
 
 
-def test_equal_changes_have_ordinals(store, feed, make_record):
+def test_fault_43_equal_changes_have_ordinals(store, feed, make_record):
     """From A to B, back, and again, under one stamp: four events, four ids."""
     for text in "ABABA":
         feed.show(make_record("a", text))
@@ -387,6 +407,15 @@ def test_equal_changes_have_ordinals(store, feed, make_record):
     assert len(set(ids)) == 5
     assert ids[3] == f"{ids[1]}_2"
     assert ids[4] == f"{ids[2]}_2"
+
+
+def test_only_what_was_told_already_gets_an_ordinal(store, feed, make_record):
+    """Not what else is new on the page."""
+    for text in "aba":
+        feed.show(make_record("x", text))
+    feed.show(make_record("x", "b"), make_record("y", "b"), make_record("z", "b"))
+    told = [(json.loads(body)["data"]["object"]["id"], identity) for identity, _, _, body in events(store)]
+    assert [(name, identity.count("_")) for name, identity in told[3:]] == [("x", 2), ("y", 1), ("z", 1)]
 
 
 def test_a_lost_state_gives_the_same_ids(tmp_path, opened, make_feed, make_record, now_ms):
