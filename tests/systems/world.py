@@ -94,8 +94,8 @@ class World:
         monkeypatch.setattr(retry, "SINK_WAITS_S", (0.0,))
         monkeypatch.setattr(retry, "EVENT_WAITS_S", (0.0,) * 4)
         monkeypatch.setattr(breaker, "SHORTEST_WAIT_S", 0.0)
-        for module in (service, cli.shared):
-            monkeypatch.setattr(module, "wall_ms", lambda: now_ms() + self._late_ms)
+        for module in ("service", "once", "cli.shared"):
+            monkeypatch.setattr(f"poller.{module}.wall_ms", lambda: now_ms() + self._late_ms)
 
     def pass_s(self, seconds):
         self._late_ms += int(seconds * 1000)
