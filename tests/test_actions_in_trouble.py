@@ -137,10 +137,10 @@ def test_a_system_that_is_busy_gets_its_rest(world, do):
     triggered(world, route(DOCUMENT, do, ONE_OF_EACH[do]))
     world.create("documents")
     world.round()
-    world.pass_s(110)
+    world.pass_s(60)
     assert not world.round().well
     assert (world.states(), len(server.requests)) == (["pending", "pending"], 1)
-    world.pass_s(15)
+    world.pass_s(61)
     assert world.round().well
     assert (world.states(), len(server.requests)) == (["delivered", "delivered"], 3)
 

@@ -94,8 +94,8 @@ class World:
         monkeypatch.setattr(retry, "SINK_WAITS_S", (0.0,))
         monkeypatch.setattr(retry, "EVENT_WAITS_S", (0.0,) * 4)
         monkeypatch.setattr(breaker, "SHORTEST_WAIT_S", 0.0)
-        for module in (service, cli.shared):
-            monkeypatch.setattr(module, "wall_ms", lambda: now_ms() + self._late_ms)
+        for module in ("service", "once", "cli.shared"):
+            monkeypatch.setattr(f"poller.{module}.wall_ms", lambda: now_ms() + self._late_ms)
 
     def pass_s(self, seconds):
         self._late_ms += int(seconds * 1000)
@@ -106,6 +106,17 @@ class World:
         text = only(*resources) + _CONNECTIONS.format(**urls) + tables
         self.site = Site(self.folder, self.invoices.url, text, patch=patch, **source)
         self.site.env |= ENV
+        return self.site
+
+    def adopt(self, text):
+        """Write a configuration that is complete but for the addresses of these servers and the place of the state."""
+        urls = {"coupontools": self.coupontools.url, "contextual-ai": self.contextual.url}
+        for name, url in urls.items():
+            text = text.replace(f"[connections.{name}]\n", f'[connections.{name}]\nbase_url = "{url}"\nrate = 1000\n')
+        text = text.replace("[source]\n", f'[source]\nbase_url = "{self.invoices.url}"\nrate = 100\n')
+        self.site = Site(self.folder, self.invoices.url, patch=HASTE)
+        self.site.env |= ENV
+        self.site.config.write_text(f'{text}\n[state]\npath = "{self.site.database}"\n')
         return self.site
 
     def round(self, *, full=False):
