@@ -6,16 +6,24 @@ many runs are left out for each that is made (3; 1 is none): so each statement f
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from broken import STUMBLING
-from lives import Life, life
-from points import fails, no_trouble, unwatched
+from lives import MEMORY, Life, life
+from points import Points, fails, no_trouble, unwatched, watched
 from rest import rest
 from scripted import ANSWERS
 from upstream import FAULTS, Change
+
+from poller.stores import StoreError
+from poller.stores.opening import OpeningError
+from poller.stores.reading import View
+from poller.stores.sqlite import SqliteStore
 
 STRIDE = int(os.environ.get("FAULT_STRIDE", "3"))
 MOST = 2000
@@ -159,3 +167,35 @@ def test_a_broken_build_stumbles(build):
     """The sweep fails where a failure of the machine does harm."""
     with build(), pytest.raises(AssertionError):
         sweep(statement("SQLITE_BUSY"))
+
+
+@pytest.fixture
+def folder():
+    with TemporaryDirectory(dir=MEMORY) as name:
+        yield Path(name)
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("first", [True, False], ids=["first start", "later start"])
+def test_a_start_may_fail_at_any_statement(folder, code, first):
+    """It is said in so many words, be it at the end, and the next start finds the state as it was."""
+    path = folder / "poller.db"
+    if not first:
+        SqliteStore(path, "it").close()
+    for number in range(MOST):
+        if first:
+            path = folder / f"{number}.db"
+        points = Points(path, folder / "grave", Counter())
+        points.trouble = fails(number, code)
+        with watched(points):
+            try:
+                SqliteStore(path, "it").close()
+            except (OpeningError, StoreError):
+                points.bury()
+            else:
+                assert number > 20
+                return
+        SqliteStore(path, "it").close()
+        with View(path) as view:
+            assert list(view.violations()) == []
+    raise AssertionError("it never starts")

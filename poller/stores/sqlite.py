@@ -42,10 +42,15 @@ class SqliteStore:
         self._path = path
         self._mutex = threading.RLock()
         self._source = source
-        self._database = Database(self._connection)
-        self._codec = Codec(self._database)
         self._stream_ids: dict[Stream, int] = {}
-        (self._last_body,) = self._one("SELECT coalesce(max(id), 0) FROM body")
+        try:
+            self._database = Database(self._connection)
+            self._codec = Codec(self._database)
+            (self._last_body,) = self._one("SELECT coalesce(max(id), 0) FROM body")
+        except sqlite3.Error as error:
+            self._connection.close()
+            self._lock.release()
+            raise opening.OpeningError(f"{path} cannot be read: {error}") from error
 
     def close(self) -> None:
         """Leave the state clean; nothing can be called afterwards. Waits for a commit under way."""
