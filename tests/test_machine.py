@@ -208,4 +208,4 @@ def test_the_machine_notices_a_broken_build(build):
     """Each of these would lose, invent, repeat or reorder; none gets through."""
     first = {"phases": [Phase.generate], "database": None, "derandomize": True, "report_multiple_bugs": False}
     with build(), pytest.raises((AssertionError, OpeningError, StoreError)):
-        drive(Machine, MOST_BROKEN, STEPS, **first)
+        drive(Machine, MOST_BROKEN, 50, **first)
