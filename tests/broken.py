@@ -165,5 +165,5 @@ ODD = {
 }
 """Builds that odd histories show."""
 
-STUMBLING = {build.__name__: build for build in (half_a_rollback, forgets_answers)}
+STUMBLING = {build.__name__: build for build in (half_a_rollback,)}
 """Builds that failures of the machine show."""
