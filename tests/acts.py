@@ -158,12 +158,10 @@ def backup(life: Life) -> None:
 
 
 def restore(life: Life) -> None:
-    """Go on from the backup, by a clock that is right."""
+    """Go on from the backup."""
     if life.saved is None:
         return
     life.service.close()
-    life.restored_ms = max(life.restored_ms, life.ledger.file.last // 1000 + 1)
-    life.set_back(0, server=False)
     for end in ("", "-wal", "-shm"):
         life.path.with_name(life.path.name + end).unlink(missing_ok=True)
     shutil.copyfile(life.backup, life.path)

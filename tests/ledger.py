@@ -1,6 +1,11 @@
 """What the tests know of one poller from outside: all it was shown, all it told, all that its receivers took.
 
-A ``Ledger`` fails at the first event or acceptance that cannot be: the invariants of the whole machine.
+A ``Ledger`` fails at the first event, delivery or acceptance that cannot be:
+
+- An event tells a difference that the API showed, follows from those before it, and has an id of its own (``tell``).
+- A delivery of it is pending, parked, or was taken; it is never absent before its time (``keep``, ``forget``).
+- A receiver takes what was committed for it, to the byte, in order, and again only for a reason (``take``).
+- In the end each receiver has everything, and what it knows of each record is the last word (``complete``).
 """
 
 from collections import Counter
@@ -90,6 +95,7 @@ class Ledger:
         self._orders = orders
         self._look = look
         self._names: dict[tuple[str, str, str, str, bytes], str] = {}
+        self._owners: dict[str, Record] = {}
         self._released: set[Key] = set()
         self._behind: dict[Key, set[Key]] = {}
         self._highest: dict[tuple[str, ...], int] = {}
@@ -107,6 +113,7 @@ class Ledger:
             assert shown in self.served, "the API never showed this record so"
             name = "_".join(event.id.split("_")[:2])  # without its ordinal
             assert self._names.setdefault((*event.key, event.kind, shown), name) == name, "one change under two ids"
+            assert self._owners.setdefault(name, event.key) == event.key, "one id for two records"
             if event.kind == "deleted":
                 gone = {event.record_id, event.object.get("priceListId")} & self._world.deleted
                 assert gone, f"deleted, but it never was: {event.key}"

@@ -87,7 +87,7 @@ class Life:
         self.backup = folder / "backup.db"
         self._grave = folder / "grave"
         self.drift: Sequence[tuple[int, Change]] = ()
-        self.restoring, self.restored_ms = False, 0
+        self.restoring = False
         self.asked = 0
         self.dropping: set[Key] = set()
         self._stack = ExitStack()
@@ -100,15 +100,6 @@ class Life:
     def now_ms(self) -> int:
         """The poller's clock: the server's, but for how far it is ahead."""
         return self.world.clock() + self.ahead_ms
-
-    def set_back(self, span_ms: int, *, server: bool) -> None:
-        """A clock goes back, the server's with the poller's or the poller's alone.
-
-        Not behind the last restoring of a backup: what the lost state gave out must not be given out again.
-        """
-        self.world.clock.advance(-span_ms if server else 0)
-        self.ahead_ms -= 0 if server else span_ms
-        self.ahead_ms += max(0, self.restored_ms - self.now_ms())
 
     def close(self) -> None:
         self.points.bury()

@@ -252,6 +252,7 @@ def _prepare(connection: sqlite3.Connection, lock: Lock) -> sqlite3.Connection:
         migrations.apply(Database(connection))
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('state', ?), ('sequence', '0')", [uuid.uuid4().hex])
+        _go_on_from(connection, lock.read().sequence)
         (state,) = connection.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         lock.write(Marker(os.getpid(), started, state, last_sequence(connection), clean=False))
@@ -259,6 +260,14 @@ def _prepare(connection: sqlite3.Connection, lock: Lock) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _go_on_from(connection: sqlite3.Connection, sequence: int) -> None:
+    """Give out no sequence again that an older or lost state gave out: receivers would not hear of it."""
+    connection.execute(
+        "UPDATE meta SET value = ?1 WHERE key = 'sequence' AND CAST(value AS INTEGER) < CAST(?1 AS INTEGER)",
+        [str(sequence)],
+    )
 
 
 def last_sequence(connection: sqlite3.Connection) -> int:

@@ -275,6 +275,21 @@ def test_an_older_state_is_gone_on_from_where_that_is_accepted(opened, used, pat
     opened().close()
 
 
+@pytest.mark.parametrize("what", ["older", "lost"])
+def test_the_sequence_rises_over_a_state_that_is_older_or_lost(
+    opened, used, path, make_feed, make_record, now_ms, what
+):
+    """Whatever the clock says: a receiver that ignores lower ones must not miss what is told from now on."""
+    older(path, opened, make_feed, make_record, now_ms)
+    before = json.loads(lock_file(path).read_text())["sequence"]
+    if what == "lost":
+        path.unlink()
+    store = opened(accept_loss=True)
+    make_feed(store).show(make_record("new"), now_ms=1)
+    (sequence,) = store._one("SELECT max(sequence) FROM event")
+    assert sequence > before
+
+
 def test_fault_19_a_log_deleted_after_a_kill_is_told(opened, used, path):
     """It held what was committed last; the database alone is older than its lock file says."""
     lock_file(path).write_text(lock_file(path).read_text().replace(str(used), str(used + 1)))
