@@ -350,14 +350,15 @@ def test_the_example_is_valid_as_it_stands():
 
 
 def test_every_commented_key_of_the_example_is_valid_too(read):
-    """Uncommented, each line is a key with its default; sinks and routes are examples."""
+    """Uncommented, each line is a key with its default; sinks, routes and what belongs to them are examples."""
     lines = [re.sub(r"^# (?=[a-z_]+ = |\[)", "", line) for line in EXAMPLE.read_text().splitlines()]
     config = read("\n".join(lines))
     defaults = load(None)
     assert config.source == defaults.source.model_copy(update={"organizations": ("66f1a2c4d3b7e80012a4c901",)})
     assert config.state == defaults.state
     assert len(config.sinks) > 1
-    assert len(config.route) == 1
+    assert config.queues() == ("deposits", "archive")
+    assert len(config.test) == 3
 
 
 def _keys(table):
