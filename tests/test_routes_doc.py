@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from poller import cli
+from poller.actions import systems
 from poller.comparison import differences, event_of
 from poller.config import load
 from poller.connections import veiled_connections
@@ -44,6 +45,15 @@ def test_all_routes_are_good_together(read):
     routes = [block.partition("[connections")[0] for block in BLOCKS]
     connections = {table for block in BLOCKS for table in re.findall(r"\[connections.*?(?=\n\n|\Z)", block, re.DOTALL)}
     assert len(read(*routes, *connections).plan().routes) == sum(block.count("[[route]]") for block in BLOCKS)
+
+
+def test_the_routes_of_the_readme_are_good(read):
+    """With its five lines, and as many actions as it says."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    blocks = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    config = read(*(block.replace("[sinks.crm]", "[sinks.readme]") for block in blocks))
+    assert [route.name for route in config.plan().routes] == ["big-invoices", "welcome"]
+    assert f"{sum(len(system.actions) for system in systems().values())} [actions]" in text
 
 
 def test_the_tests_hold(read):
