@@ -223,6 +223,7 @@ REFUSED = [
     (SINK + "batch = {}", "sinks.crm.batch: unknown key"),
     ('[state]\npath = ""', "state.path: should be the path of a file"),
     ("[state]\npath = 3", "state.path: should be a path in quotes"),
+    ('[source]\norigin = "a b"', "source.origin: should have letters, digits, dots, - and _, 64 at most"),
     ("[source]\nevery 3", "is not TOML: Expected '=' after a key in a key/value pair (at line 2, column 7)"),
     ("x = " + "9" * 5000, "is not TOML: "),
     ("x = " + "[" * 5000, "is not TOML: "),
