@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help run test check lint bench lock install clean
+.PHONY: help run test check soak lint bench mutants lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -35,8 +35,22 @@ lint: $(INSTALLED) ## Check format, style and types
 check: lint ## What a change has to pass: lint, then all tests
 	@$(MAKE) --no-print-directory test
 
+soak: export KILLS := $(or $(KILLS),1000)
+soak: export CRASHES := $(or $(CRASHES),10000)
+soak: export FAULT_STRIDE := 1
+soak: export MACHINE_EXAMPLES := $(or $(MACHINE_EXAMPLES),5000)
+soak: export MACHINE_STEPS := $(or $(MACHINE_STEPS),500)
+soak: $(INSTALLED) ## Kill it, crash it and drive it for hours (KILLS= CRASHES= MACHINE_EXAMPLES= say how much)
+	@$(BIN)/python -m pytest -v tests/test_kill_loop.py tests/test_crashes.py tests/test_nth_fault.py tests/test_machine.py $(ARGS)
+
 bench: $(INSTALLED) ## Measure speed and memory
 	@$(BIN)/python bench/run.py $(ARGS)
+
+mutants: $(INSTALLED) ## Change the code in two thousand places; its tests have to notice (ARGS="poller.diff*" some)
+	@rm -rf mutants
+	@MUTANTS=1 $(BIN)/python -m pytest -q tests/mutation
+	@$(BIN)/mutmut run $(ARGS)
+	@$(BIN)/python tests/mutation/score.py
 
 lock: $(INSTALLED) ## Write the locks anew from pyproject.toml (UPGRADE=--upgrade takes the newest versions)
 	@$(BIN)/python -m pip install -qq uv
@@ -47,7 +61,7 @@ lock: $(INSTALLED) ## Write the locks anew from pyproject.toml (UPGRADE=--upgrad
 install: $(INSTALLED) ## Make .venv; the other targets do so by themselves
 
 clean: ## Remove .venv and all caches
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/loopback/node_modules
+	@rm -rf $(VENV) mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/loopback/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml requirements-dev.lock

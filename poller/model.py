@@ -220,8 +220,8 @@ class Advanced:
 class Later:
     """The receiver can take nothing now: its sink waits, and no event is to blame.
 
-    ``after_s`` is how long the receiver asked to wait, where it did. ``unknown`` says that it may have been done
-    all the same.
+    ``after_s`` is how long the receiver asked to wait, where it did. ``unknown`` says, of this and of other outcomes,
+    that it may have been done all the same, by this send or one before.
     """
 
     reason: str
@@ -234,13 +234,15 @@ class Refused:
     """The receiver does not take this one event.
 
     ``final`` says that asking again is pointless; ``strange`` that the answer is one which a wrong address
-    or a wrong secret would give to every event; ``unsent`` that it was not even asked, since there is nothing to send.
+    or a wrong secret would give to every event; ``unsent`` that it was not even asked, since there is nothing to send;
+    ``unknown`` that it may have been done all the same.
     """
 
     reason: str
     final: bool = False
     strange: bool = False
     unsent: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,7 @@ class Gone:
     """The receiver wants no more events: its sink pauses and keeps them, until an operator resumes it."""
 
     reason: str
+    unknown: bool = False
 
 
 Outcome = Delivered | Advanced | Later | Refused | Gone

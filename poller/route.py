@@ -34,6 +34,8 @@ def through(
     plan: Plan, route: Route, scope: Callable[[], Scope], *, first: bool = False
 ) -> Iterator[tuple[bool, Target]]:
     """Where an event goes by one route that it is on, and whether as a message of the route's own."""
+    if first and all(case.destructive for case in route.cases):
+        return  # nor is it parked where that cannot be told: it would be done once the condition is mended
     try:
         case = None if is_own(plan, route, scope) else chosen(route, scope)
     except EvaluationError as error:

@@ -39,8 +39,9 @@ def test_trouble_in_a_row_opens_it():
     """Five times; it names the last reason."""
     almost = answered(Breaker(), *[SLOW] * (FAILURES - 1))
     assert (almost.is_open, wait_s(almost, NOW_MS), almost.error) == (False, 0, "no answer")
-    assert replace(almost, failures=5, recent=0b111111, opened_ms=NOW_MS, wait_until_ms=NOW_MS + 5000) == OPEN
-    assert (OPEN.is_open, allowed(OPEN, NOW_MS, 16)) == (True, 1)
+    opened = answered(almost, SLOW)
+    assert opened == replace(almost, failures=5, recent=0b111111, opened_ms=NOW_MS, wait_until_ms=NOW_MS + 5000) == OPEN
+    assert (opened.is_open, allowed(opened, NOW_MS, 16)) == (True, 1)
 
 
 @pytest.mark.parametrize("good", [YES, NO])
@@ -69,7 +70,7 @@ def test_trouble_in_half_of_the_answers_opens_it():
     assert not answered(Breaker(), *[SLOW, YES, YES] * 200).is_open
 
 
-@given(st.lists(st.booleans(), max_size=60))
+@given(st.lists(st.booleans(), max_size=RECENT) | st.lists(st.booleans(), min_size=RECENT, max_size=60))
 def test_only_the_last_twenty_answers_are_remembered(troubles):
     """As bits below a leading one."""
     breaker = Breaker()
@@ -108,6 +109,12 @@ def test_two_good_probes_close_it(good):
     closed = answered(half, good, now_ms=now_ms)
     assert closed == Breaker(ramp_ms=now_ms, ramp_from=1)
     assert [allowed(closed, now_ms + minute * RAMP_MS, 4) for minute in range(6)] == [1, 2, 3, 4, 4, 4]
+    assert [allowed(closed, now_ms + minute * RAMP_MS - 1, 4) for minute in range(6)] == [1, 1, 2, 3, 4, 4]
+
+
+def test_good_probes_do_not_resume():
+    """Only an operator does; what was paused while it was open stays paused."""
+    assert answered(replace(OPEN, paused="410"), YES, YES, now_ms=OPEN.wait_until_ms).paused == "410"
 
 
 def test_a_bad_probe_takes_the_good_one_back():
@@ -141,13 +148,19 @@ def test_a_receiver_that_asks_for_a_rest_gets_it():
     breaker = answered(Breaker(), Later("busy", 30))
     assert (breaker.is_open, wait_s(breaker, NOW_MS)) == (False, 30)
     later_ms = NOW_MS + 30_000
-    assert [allowed(breaker, later_ms + minute * RAMP_MS, 4) for minute in range(4)] == [2, 3, 4, 4]
+    assert [allowed(breaker, later_ms + minute * 60_000, 4) for minute in range(4)] == [2, 3, 4, 4]
 
 
 def test_the_longest_rest_counts():
     """A later, shorter one does not shorten it; each halves what is allowed, to one."""
     breaker = answered(Breaker(), Later("busy", 90), Later("busy", 20))
     assert (wait_s(breaker, NOW_MS), allowed(breaker, NOW_MS, 4)) == (90, 1)
+
+
+@pytest.mark.parametrize(("concurrency", "half"), [(1, 1), (2, 1), (3, 1), (5, 2)])
+def test_half_is_a_whole_number(concurrency, half):
+    """Of sends at once; one at least."""
+    assert allowed(answered(Breaker(), Later("busy", 30), concurrency=concurrency), NOW_MS, concurrency) == half
 
 
 def test_a_yes_does_not_end_a_rest():
@@ -234,7 +247,14 @@ def test_no_answer_resumes(outcomes):
 def test_a_wait_that_is_longer_than_any_ends():
     """The clock was set back by more than an hour."""
     assert wait_s(OPEN, NOW_MS - 2 * HOUR_MS) == 0
-    assert wait_s(answered(Breaker(), Later("busy", 3600)), NOW_MS) == 3600
+    longest = answered(Breaker(), Later("busy", 3600))
+    assert (wait_s(longest, NOW_MS), wait_s(longest, NOW_MS - 1)) == (3600, 0)
+
+
+def test_a_rest_is_not_measured_by_one_that_is_longer_than_any():
+    """What is asked for after the clock was set back counts from then."""
+    now_ms = NOW_MS - 2 * HOUR_MS
+    assert wait_s(answered(answered(Breaker(), Later("busy", 90)), Later("busy", 30), now_ms=now_ms), now_ms) == 30
 
 
 def test_a_ramp_that_begins_later_than_any_is_over():

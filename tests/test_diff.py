@@ -194,6 +194,13 @@ def test_the_digest_of_a_change_is_that_of_its_content(body, stamp):
     assert plain.digest == spelt.digest == moved.digest
 
 
+@pytest.mark.parametrize(("one", "other"), [("10.10", "10.1"), ("0.1", "0.10000000000000001"), ("1.5", '"1.5"')])
+def test_the_digest_of_a_change_tells_numbers_apart_as_they_are_written(one, other):
+    """Else two changes could have one id."""
+    first, second = (Memory(record(f'{{"x":{value}}}')).changes[0] for value in (one, other))
+    assert first.digest != second.digest
+
+
 # One by one
 
 
@@ -210,6 +217,7 @@ def test_the_digest_of_a_change_is_that_of_its_content(body, stamp):
         ("null", '""'),
         ("null", "false"),
         ('"1"', "1"),
+        ('"1.5"', "1.5"),
         ('""', '" "'),
         ("[]", "{}"),
         ("[1,2]", "[2,1]"),
@@ -337,6 +345,17 @@ def test_a_tombstone_without_a_date_has_the_stamp_s():
     assert change.time_ms == parse_time(T1)
 
 
+@pytest.mark.parametrize("ignore", [frozenset(), frozenset({"pdf"})])
+def test_the_digest_of_a_deletion_is_that_of_its_content(ignore):
+    """As of any other change: by tombstone or without one, two that saw it agree on the event's id."""
+    body, tombstone = '{"id":"a","pdf":"1","updatedAt":"x"}', '{"pdf":"2","id":"a","_isDeleted":true}'
+    told = Memory(record(body)).look([record(tombstone, deleted=True)], Rules(ignore=ignore))[0]
+    lost = Memory(record(body)).lose(["a"], Rules(ignore=ignore))[0]
+    for change, same in ((told, tombstone), (lost, body)):
+        assert change.digest == Memory(record(same), rules=Rules(ignore=ignore)).changes[0].digest
+    assert told.digest != lost.digest
+
+
 def test_a_tombstone_is_told_once():
     """Also when it is written anew."""
     memory = Memory(record('{"id":"a"}'))
@@ -362,9 +381,11 @@ def test_a_restored_record_is_created_again():
 
 
 def test_a_vanished_record_speaks_by_its_last_body():
-    """The time of a hard deletion is not known."""
+    """The time of a hard deletion is not known. The last body is forgotten, and its place with it."""
     memory = Memory(record('{"id":"a","total":10.10}'))
+    memory.marks["a"] = memory.marks["a"]._replace(body=7)
     [change] = memory.lose(["a"])
+    assert memory.marks["a"].body == 0
     assert (change.kind, change.time_ms, change.body) == (Kind.DELETED, None, b'{"id":"a","total":10.10}')
     assert change.version_ms == parse_time(T0)
     assert (memory.marks["a"].state, memory.bodies) == (State.DELETED, {})

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.gate import Traffic, admit
+from poller.gate import Passage, Traffic, admit
 from poller.model import Gate
 
 NOW_MS = 1_790_000_000_000
@@ -19,9 +19,15 @@ def run(gate, times_ms, traffic=Traffic(), delay_ms=0):  # noqa: B008 - it is fr
     return due
 
 
+def test_without_a_limit_it_is_due_when_it_is_wanted():
+    """And nothing is counted."""
+    assert admit(Gate(), Traffic(), NOW_MS + 5, NOW_MS) == Passage(NOW_MS + 5, held=False, after=Traffic())
+
+
 def test_a_pace_spreads_what_comes_at_once():
     """One each two seconds; after a rest the next goes at once."""
     gate = Gate(pace_s=2.0)
+    assert admit(gate, Traffic(), NOW_MS, NOW_MS) == Passage(NOW_MS, held=False, after=Traffic(next_ms=NOW_MS + 2000))
     assert run(gate, [NOW_MS] * 3 + [NOW_MS + 60_000]) == [NOW_MS, NOW_MS + 2000, NOW_MS + 4000, NOW_MS + 60_000]
 
 
@@ -35,6 +41,14 @@ def test_a_flood_is_held():
     gate = Gate(flood=3, per_s=60.0)
     times = [NOW_MS, NOW_MS + 1, NOW_MS + 2, NOW_MS + 3, NOW_MS + 120_000]
     assert run(gate, times) == [*times[:3], None, None]
+
+
+def test_what_is_held_is_counted():
+    """So that an operator sees how many wait for a word; it is due when it was wanted."""
+    traffic = Traffic(window_ms=NOW_MS, seen=1)
+    for held in range(1, 4):
+        due_ms, is_held, traffic = admit(Gate(pace_s=1.0, flood=1, per_s=60.0), traffic, NOW_MS + 5, NOW_MS)
+        assert (due_ms, is_held, traffic.held) == (NOW_MS + 5, True, held)
 
 
 def test_a_stream_below_the_flood_is_never_held():

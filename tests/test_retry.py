@@ -1,13 +1,15 @@
 """When to try again, and what a status means."""
 
+import time
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from poller.model import Delivered, Gone, Later, Refused
 from poller.retry import (
+    BLOCKING_ATTEMPTS,
     EVENT_WAITS_S,
     RETRY_AFTER_CEILING_S,
     backoff,
@@ -28,7 +30,7 @@ def test_any_2xx_is_delivered(status):
     assert outcome(status, {}, NOW_MS) == Delivered()
 
 
-@pytest.mark.parametrize("status", [101, 301, 302, 304, 308, 408, 425, 500, 502, 599, 999])
+@pytest.mark.parametrize("status", [101, 300, 301, 302, 304, 308, 408, 425, 500, 502, 599, 999])
 def test_trouble_of_the_receiver_is_for_later(status):
     """No event is to blame, and no time is asked for."""
     answer = outcome(status, {"retry-after": "7"}, NOW_MS)
@@ -53,11 +55,13 @@ def test_trouble_with_the_event_refuses_it(status):
         (None, 60),
         ("7", 7),
         ("0", 0),
+        ("3600", 3600),
         ("7200", 3600),
         ("-5", 60),
         ("soon", 60),
         ("1.5", 60),
         (formatdate(NOW_MS / 1000 - 100, usegmt=True), 60),
+        (formatdate(NOW_MS / 1000, usegmt=True), 0),
         (formatdate(NOW_MS / 1000 + 100, usegmt=True), 100),
         (formatdate(NOW_MS / 1000 + 9000, usegmt=True), 3600),
     ],
@@ -67,7 +71,24 @@ def test_fault_51_a_busy_receiver_says_how_long(status, value, after_s):
     headers = {} if value is None else {"retry-after": value}
     answer = outcome(status, headers, NOW_MS)
     assert isinstance(answer, Later)
+    assert answer.reason.startswith(f"status {status}: ")
     assert answer.after_s == pytest.approx(after_s, abs=0.01)
+
+
+@pytest.fixture
+def far_east():
+    """A machine whose time is 14 hours ahead."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "EAST-14")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize("date", ["14:38:20 GMT", "14:38:20 -0000", "16:38:20 +0200"])
+def test_a_date_means_the_same_everywhere(far_east, date):
+    """Wherever this machine is, and also where the receiver does not say where itself is."""
+    assert parse_retry_after(f"Mon, 21 Sep 2026 {date}", NOW_MS) == 1500
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
@@ -90,6 +111,8 @@ def test_a_receiver_may_be_gone():
         ("/secret", "redirected, which"),
         ("https://[secret/", "redirected, which"),
         ("https://<secret>/", "redirected, which"),
+        ("https://" + "a" * 253, f"redirected to {'a' * 253}, which"),
+        ("https://" + "a" * 254, "redirected, which"),
         ("https://" + "secret" * 50, "redirected, which"),
     ],
 )
@@ -130,6 +153,7 @@ def test_backoff_doubles(failures, chance):
     """Each wait is twice the one before, up to the ceiling; at least half of it is certain."""
     whole_s = min(2.0 ** (failures - 1), 1000.0)
     assert whole_s / 2 <= backoff(failures, chance, 1.0, 1000.0) <= whole_s
+    assert (backoff(failures, 0.0, 1.0, 1000.0), backoff(failures, 1.0, 1.0, 1000.0)) == (whole_s / 2, whole_s)
     assert backoff(failures + 1, chance, 1.0, 1e40) == pytest.approx(2 * backoff(failures, chance, 1.0, 1e40)) or (
         failures >= 65
     )
@@ -155,6 +179,8 @@ def test_a_sink_is_asked_again_within_six_minutes(failures, chance):
 
 
 @given(counts, chances)
+@example(9, 0.5)
+@example(10, 0.5)
 def test_an_event_is_tried_ten_times(attempts, chance):
     """By its schedule, +-20 %; then no more."""
     wait_s = event_wait_s(attempts, chance)
@@ -167,3 +193,9 @@ def test_an_event_is_tried_ten_times(attempts, chance):
 def test_an_event_is_tried_for_three_days():
     """The schedule of Standard Webhooks: 75.6 hours from the first attempt to the tenth."""
     assert sum(event_wait_s(attempts, 0.5) for attempts in range(10)) / 3600 == pytest.approx(75.6, abs=0.1)
+
+
+def test_an_event_holds_back_those_behind_it_for_less_than_eight_hours():
+    """7.6, from its first attempt to the last one that they wait for."""
+    waits_s = (event_wait_s(attempts, 0.5) for attempts in range(BLOCKING_ATTEMPTS))
+    assert sum(waits_s) / 3600 == pytest.approx(7.6, abs=0.1)

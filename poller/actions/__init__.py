@@ -64,13 +64,14 @@ class Ask:
 class Look:
     """How to find out whether an action was done: the first of ``items`` that has all values of ``match``.
 
-    ``match`` is by dotted paths in an item. ``next`` are the parameters that ask for the next page, of ``http``;
-    a page for which none has a value is the last.
+    ``match`` is by dotted paths in an item, its ``keys``. ``next`` are the parameters that ask for the next page, of
+    ``http``; a page for which none has a value is the last.
     """
 
     ask: Ask
     items: Expression
     match: Template
+    keys: frozenset[str]
     next: Template | None = None
 
 

@@ -71,7 +71,7 @@ class Actions:
                 return Delivered()
             return Advanced(pack({**results, left[0].id: done.result}))
         except (EvaluationError, InputError, NotThere) as error:
-            return Refused(str(error), final=True, unsent=True)
+            return Refused(str(error), final=True, unsent=True, unknown=delivery.begun)
 
     def _do(self, delivery: Delivery, step: Step, results: Mapping[str, object]) -> Answer:
         """Do a step; raises as ``call_of`` where it cannot be asked for."""
@@ -89,11 +89,16 @@ class Actions:
         if begun and again is Repeat.LOOK:
             found = look(call, self._clients.ask, self._now_ms())
             if not isinstance(found, Missing):
-                return found
-        answer = judge(call, self._clients.ask(call.connection, request, alone=again in ONCE_ONLY), self._now_ms())
-        if isinstance(answer, Later) and answer.after_s:
-            call.connection.bucket.hold(answer.after_s)
-        return answer
+                return _heeded(call.connection, found)
+        answer = self._clients.ask(call.connection, request, alone=again in ONCE_ONLY)
+        return _heeded(call.connection, judge(call, answer, self._now_ms()))
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _heeded(connection: Connection, answer: Answer) -> Answer:
+    """The answer, once all who use the connection give the rest that it asks for."""
+    if isinstance(answer, Later) and answer.after_s:
+        connection.bucket.hold(answer.after_s)
+    return answer

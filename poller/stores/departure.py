@@ -26,11 +26,12 @@ class Departure(NamedTuple):
     state: str = "pending"
     settled_ms: int | None = None
     error: str = ""
+    begun: bool = False
 
 
 ENTER = """
-  INSERT INTO delivery (sink, sequence, route, shape, turn, lane, due_ms, state, settled_ms, error)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  INSERT INTO delivery (sink, sequence, route, shape, turn, lane, due_ms, state, settled_ms, error, begun)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -76,16 +77,18 @@ def _through(
     return due_ms, held
 
 
-def redo(connection: Connection, parked: Chosen, targets: Iterable[Target], turn: int, now_ms: int) -> int:
+def redo(connection: Connection, parked: Chosen, targets: Sequence[Target], turn: int, now_ms: int) -> int:
     """Let a parked delivery go through its route once more, as that is now; how many deliveries come of it.
 
     It goes to its own sink, or where the route no longer names that, to those that did not get the event yet. The
-    results of its steps stay, where it still has any.
+    results of its steps stay, where it still has any, and so does the memory of a send that began.
     """
-    org, resource, record_id = connection.execute(
-        "SELECT org, resource, record FROM event WHERE sequence = ?", [parked.sequence]
+    org, resource, record_id, begun = connection.execute(
+        "SELECT e.org, e.resource, e.record, d.begun FROM delivery d JOIN event e USING (sequence) "
+        "WHERE d.sequence = ? AND d.sink = ? AND d.route = ?",
+        parked[:3],
     ).fetchone()
-    every = list(targets)
+    own = [target for target in targets if target.sink == parked.sink]
     rows = [
         Departure(
             target.sink,
@@ -95,14 +98,17 @@ def redo(connection: Connection, parked: Chosen, targets: Iterable[Target], turn
             turn,
             route.lane(target, Stream(org, resource), record_id, parked.sequence),
             now_ms,
-            *(("parked", now_ms, target.error) if target.error else ()),
+            "parked" if target.error else "pending",
+            now_ms if target.error else None,
+            target.error,
+            begun,
         )
-        for target in [target for target in every if target.sink == parked.sink] or every
+        for target in own or targets
     ]
     _keep_results(connection, parked, rows)
     connection.execute("DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])
-    entered = connection.executemany(f"{ENTER} ON CONFLICT DO NOTHING", rows).rowcount
-    return 0 if any(row.error for row in rows) else max(entered, 0)
+    entered = [connection.execute(f"{ENTER} ON CONFLICT DO NOTHING", row).rowcount for row in rows]
+    return sum(row.state == "pending" for row, new in zip(rows, entered, strict=True) if new)
 
 
 def _keep_results(connection: Connection, parked: Chosen, rows: Sequence[Departure]) -> None:
@@ -133,16 +139,19 @@ def _done_still(connection: Connection, old: str, new: str, done: Iterable[str])
     return done_still(texts[0], texts[1], done) if len(texts) == 2 else ()
 
 
-def release(connection: Connection, name: str, pace_s: float, now_ms: int) -> int:
-    """Let go what a route holds, in its order and at its pace; how many."""
+def release(connection: Connection, name: str, pace_s: float, turn: int, now_ms: int) -> int:
+    """Let go what a route holds, in its order from ``turn`` on and at its pace; how many.
+
+    It expires by when it was let go.
+    """
     row = connection.execute("SELECT next_ms FROM route WHERE name = ?", [name]).fetchone()
     traffic, rows = Traffic(next_ms=row[0] if row else 0), []
     held = connection.execute(
-        "SELECT sequence, sink, due_ms, turn FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
+        "SELECT sequence, sink, due_ms FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
     ).fetchall()
-    for place, (sequence, sink, wanted_ms, turn) in enumerate(held):
+    for place, (sequence, sink, wanted_ms) in enumerate(held, turn):
         due_ms, _, traffic = admit(Gate(pace_s), traffic, max(wanted_ms, now_ms), now_ms)
-        rows.append((due_ms, max(turn, due_ms * 1000 + place) if due_ms > now_ms else turn, sequence, sink, name))
+        rows.append((due_ms, place + (due_ms - now_ms) * 1000, sequence, sink, name))
     connection.executemany(
         "UPDATE delivery SET state = 'pending', settled_ms = NULL, due_ms = ?, turn = ? "
         "WHERE sequence = ? AND sink = ? AND route = ?",

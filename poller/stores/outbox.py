@@ -54,7 +54,7 @@ _DUE_OF_FEW = f"""
 """The same, by lane, up to the first in each that the others wait for."""
 
 
-def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> list[Delivery]:
+def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bool) -> list[Delivery]:
     """Pending deliveries of a sink that are due and the first of their lane.
 
     Those go first that are due for longest; to ``probe``, those that met trouble least often.
@@ -201,8 +201,7 @@ def again(connection: Connection, chosen: Sequence[Chosen], now_ms: int) -> None
     turn = next_turn(connection, now_ms)
     rows = [(turn + place, now_ms, *one[:3]) for place, one in enumerate(chosen)]
     connection.executemany(
-        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, begun = 0, turn = ?, due_ms = ?,
-             settled_ms = NULL
+        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, turn = ?, due_ms = ?, settled_ms = NULL
            WHERE sequence = ? AND sink = ? AND route = ? AND state <> 'pending'""",
         rows,
     )

@@ -108,6 +108,13 @@ class View:
         )
         return [Backlog._make([*row[:-1], msgspec.json.decode(row[-1], type=Breaker)]) for row in found]
 
+    def unfinished(self, now_ms: int) -> dict[str, int]:
+        """How many deliveries of each sink should have been made, which leaves out those that a route puts off."""
+        found = self._database.execute(
+            "SELECT sink, count(*) FROM delivery WHERE state = 'pending' AND turn <= ? * 1000 GROUP BY sink", [now_ms]
+        )
+        return dict(found)
+
     def parked(self, selection: Selection) -> list[dict[str, Any]]:
         """Parked deliveries, oldest first, a thousand at most."""
         return list(

@@ -64,10 +64,14 @@ class SqliteStore:
         self._wal = Wal(path)
         self._mutex = threading.RLock()
         self._source = source
-        self._database = Database(self._connection)
-        self._codec = Codec(self._database)
         self._stream_ids: dict[Stream, int] = {}
-        (self._last_body,) = self._one("SELECT coalesce(max(id), 0) FROM body")
+        try:
+            self._codec = Codec(Database(self._connection))
+            (self._last_body,) = self._one("SELECT coalesce(max(id), 0) FROM body")
+        except sqlite3.Error as error:
+            self._connection.close()
+            self._lock.release()
+            raise opening.OpeningError(f"{path} cannot be read: {error}") from error
 
     def close(self) -> None:
         """Leave the state clean; nothing can be called afterwards. Waits for a commit under way."""
@@ -288,9 +292,12 @@ class SqliteStore:
     def release(self, route: str, decision: Decision, now_ms: int, pace_s: float = 0.0) -> int:
         """Let go what a route holds, one every ``pace_s``, or forget it; how many deliveries."""
         with self._writing():
-            if decision == Decision.APPROVE:
-                return departure.release(self._connection, route, pace_s, now_ms)
-            return departure.discard(self._connection, route)
+            if decision == Decision.REJECT:
+                return departure.discard(self._connection, route)
+            turn = outbox.next_turn(self._connection, now_ms)
+            released = departure.release(self._connection, route, pace_s, turn, now_ms)
+            outbox.keep_sequence(self._connection, turn + released)
+            return released
 
     # Upkeep
 

@@ -94,6 +94,7 @@ def test_a_delivery_is_what_the_sink_needs(store, queue, settle, now_ms):
     assert (delivery.sink, delivery.sequence, delivery.trigger) == ("a", queue[1], "client.created")
     assert (delivery.body, delivery.event_id) == (body, json.loads(body)["id"])
     assert (delivery.attempts, delivery.troubles, delivery.due_ms) == (3, 4, now_ms)
+    assert (delivery.route, delivery.shape, delivery.begun, delivery.steps) == ("", "", False, b"")
 
 
 @pytest.mark.parametrize("state", ["delivered", "parked"])
@@ -136,12 +137,31 @@ def test_an_order_is_what_waits_for_each_other(store, fill, order, heads):
     assert len(due(store, LATER)) == heads
 
 
-attempts = st.integers(0, retry.BLOCKING_ATTEMPTS + 2)
-rows = st.lists(st.tuples(st.integers(0, 4), attempts, st.integers(0, 9)), max_size=30)
+rows = st.lists(
+    st.tuples(
+        st.sampled_from("aab"),
+        st.sampled_from(["pending", "pending", "delivered"]),
+        st.integers(0, 2),
+        st.sampled_from([0, retry.BLOCKING_ATTEMPTS - 1, retry.BLOCKING_ATTEMPTS, retry.BLOCKING_ATTEMPTS + 1]),
+        st.integers(0, 1),
+        st.integers(0, 3),
+    ),
+    min_size=9,
+    max_size=30,
+)
 
 
-@given(rows, st.integers(0, 9), st.integers(1, 40))
-def test_few_lanes_and_many_are_looked_through_alike(rows, now_ms, limit):
+def waiting(rows):
+    """Of rows of sink a, those that are the first of their lanes by the rule, as dues, troubles and sequences."""
+    pending = [(sequence, *row[2:]) for sequence, row in enumerate(rows, 1) if row[0] == "a" and row[1] == "pending"]
+    for sequence, lane, _, troubles, due_ms in pending:
+        before = [tried for earlier, other, tried, *_ in pending if other == lane and earlier < sequence]
+        if all(tried >= retry.BLOCKING_ATTEMPTS for tried in before):
+            yield due_ms, troubles, sequence
+
+
+@given(rows, st.integers(0, 3), st.integers(1, 40), st.booleans())
+def test_few_lanes_and_many_are_looked_through_alike(rows, now_ms, limit, probe):
     """By two ways to the same deliveries, which are those that the rule names."""
     from sqlite_utils import Database
 
@@ -149,23 +169,22 @@ def test_few_lanes_and_many_are_looked_through_alike(rows, now_ms, limit):
 
     database = Database(memory=True)
     migrations.apply(database)
-    for sequence, (lane, attempts, due_ms) in enumerate(rows, 1):
+    for sequence, row in enumerate(rows, 1):
         database.execute("INSERT INTO event VALUES (?, ?, 't', 'o', 'r', 'x', 0, x'')", [sequence, f"e{sequence}"])
         database.execute(
-            "INSERT INTO delivery (sink, sequence, turn, lane, attempts, due_ms) VALUES ('a', ?, ?, ?, ?, ?)",
-            [sequence, sequence, lane, attempts, due_ms],
+            "INSERT INTO delivery (turn, sequence, sink, state, lane, attempts, troubles, due_ms) "
+            "VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            [sequence, *row],
         )
-    few = outbox.due(database.conn, "a", now_ms, limit)
+    found = outbox.due(database.conn, "a", now_ms, limit, probe=probe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outbox, "_FEW_LANES", -1)
-        assert outbox.due(database.conn, "a", now_ms, limit) == few
-    free = [
-        (due_ms, sequence)
-        for sequence, (lane, _, due_ms) in enumerate(rows, 1)
-        if due_ms <= now_ms
-        and not any(other == lane and tried < retry.BLOCKING_ATTEMPTS for other, tried, _ in rows[: sequence - 1])
-    ]
-    assert [delivery.sequence for delivery in few] == [sequence for _, sequence in sorted(free)][:limit]
+        assert outbox.due(database.conn, "a", now_ms, limit, probe=probe) == found
+    free = list(waiting(rows))
+    due = [(troubles if probe else 0, due_ms, sequence) for due_ms, troubles, sequence in free if due_ms <= now_ms]
+    assert [delivery.sequence for delivery in found] == [sequence for *_, sequence in sorted(due)][:limit]
+    later = database.execute(outbox.NEXT_DUE, ["a", now_ms]).fetchall()
+    assert later == [(due_ms,) for due_ms, *_ in sorted(free) if due_ms > now_ms][:1]
     database.close()
 
 
@@ -256,12 +275,23 @@ def test_a_pause_survives_a_restart(store, opened, now_ms):
 
 
 def test_a_sink_that_is_resumed_begins_anew(store, queue, settle, now_ms):
-    """With a closed breaker, and all that waited is due; that of another sink is not touched."""
+    """With a closed breaker, and all that waited is due, behind what was due already."""
     settle(queue[0], "pending", now_ms + 300_000, troubles=5, breaker=Breaker(opened_ms=5, paused="gone"))
-    store.pause("b", "by the operator", now_ms)
-    store.pause("a", "", now_ms)
+    store.pause("a", "", now_ms + 10)
     assert store.breaker("a") == Breaker()
-    assert due(store, now_ms) == [queue[0], queue[1], queue[3]]
+    assert due(store, now_ms) == [queue[1], queue[3]]
+    assert due(store, now_ms + 10) == [queue[1], queue[3], queue[0]]
+
+
+def test_a_sink_is_resumed_alone(store, feed, make_record, keep, now_ms):
+    """What another one waits for is not touched, nor why it is paused."""
+    feed.show(make_record("a"), now_ms=now_ms)
+    [sequence] = sequences(store)
+    for sink in "ab":
+        keep(store, sink, Settlement(sequence, "pending", 0, 1, now_ms + 300_000))
+        store.pause(sink, "by the operator", now_ms)
+    store.pause("a", "", now_ms + 10)
+    assert (due(store, now_ms + 10), due(store, now_ms + 10, "b")) == ([sequence], [])
     assert store.breaker("b").paused == "by the operator"
 
 
@@ -279,23 +309,26 @@ def test_what_waits_goes_along_with_a_clock_that_is_set_back(store, queue, settl
 # Sending again
 
 
-def test_parked_deliveries_can_be_sent_again(store, queue, settle, now_ms):
-    """With a new count of attempts, behind what is pending."""
+def test_parked_deliveries_can_be_sent_again(store, queue, settle, keep, now_ms):
+    """With a new count of attempts, behind what is pending, as if it had never been sent."""
     for sequence in queue[:2]:
-        settle(sequence, "parked", attempts=10, error="400")
+        keep(store, "a", Settlement(sequence, "parked", 10, 2, 0, "400", begun=True))
     assert store.again(Selection(sink="a"), ["parked"], now_ms + 50) == 2
     assert due(store, now_ms + 49) == [queue[2], queue[3]]
     assert due(store, now_ms + 50) == [queue[2], queue[3], queue[1]]
     for sequence in (queue[2], queue[4]):
         settle(sequence, "delivered")
     assert due(store, now_ms + 50) == [queue[3], queue[0], queue[1]]
-    assert {(one.attempts, one.troubles) for one in store.due("a", now_ms + 50, 9)} == {(0, 0)}
+    found = store.due("a", now_ms + 50, 9)
+    assert {(one.attempts, one.troubles, one.begun) for one in found} == {(0, 0, False)}
+    assert store._all("SELECT DISTINCT settled_ms FROM delivery WHERE state = 'pending'") == [(None,)]
 
 
 def test_a_replay_is_overtaken_by_nothing_newer(store, queue, settle, fill, now_ms):
     """It stands at the end of its lane, and what comes later stands behind it."""
-    settle(queue[0], "delivered")
-    assert store.again(Selection(), ["delivered"], now_ms) == 1
+    for sequence in (queue[1], queue[3], queue[0]):
+        settle(sequence, "delivered")
+    assert store.again(Selection(), ["delivered"], now_ms) == 3
     [newest] = fill("a4")
     order = []
     while found := [one for one in store.due("a", LATER, 9) if one.sequence not in (queue[1], queue[3])]:

@@ -1,5 +1,6 @@
 """Deliveries that go through a route of their own: shaped, delayed, held, parked undecided, in steps."""
 
+import json
 import sqlite3
 from contextlib import closing
 
@@ -95,6 +96,24 @@ def test_what_was_held_with_a_delay_is_not_hurried(store, show, now_ms):
     assert len(store.due("a", now_ms + 60_000, 10)) == 2
 
 
+def test_a_state_with_delays_is_well(store, path, show):
+    """What takes its turn later has one that was not given out yet."""
+    store.keep_shapes([("5ha9e", "{}", False)])
+    show("x", targets=(ROUTED._replace(delay_s=86_400.0, gate=Gate(pace_s=60.0)), Target("a")))
+    store._run("UPDATE stream SET live = 1")
+    with View(path) as view:
+        assert list(view.violations()) == []
+
+
+def test_what_is_delayed_expires_by_when_it_was_due(store, show, now_ms):
+    """Fourteen days after that, to the millisecond."""
+    show("x", targets=(ROUTED._replace(delay_s=20 * 86_400.0),))
+    store.tidy(Keep(), now_ms + 34 * DAY_MS)
+    assert rows(store, "state") == [("pending",)]
+    store.tidy(Keep(), now_ms + 34 * DAY_MS + 1)
+    assert rows(store, "state") == [("parked",)]
+
+
 def test_a_delay_holds_up_nothing_else_of_the_record(store, show, now_ms):
     """It waits in a lane of its own."""
     show("x", targets=(ROUTED._replace(delay_s=60.0), Target("a")))
@@ -102,11 +121,14 @@ def test_a_delay_holds_up_nothing_else_of_the_record(store, show, now_ms):
 
 
 def test_a_pace_is_kept_over_commits(store, show, now_ms):
-    """One each ten seconds, counted in the database."""
+    """One each ten seconds, counted in the database; each route has its own."""
     paced = ROUTED._replace(gate=Gate(pace_s=10.0))
-    show("x", "y", targets=(paced,))
-    show("z", targets=(paced,), at_ms=now_ms + 1)
-    assert rows(store, "due_ms") == [(now_ms,), (now_ms + 10_000,), (now_ms + 20_000,)]
+    show("v", "w", targets=(paced,))
+    show("x", targets=(paced,), at_ms=now_ms + 1)
+    show("y", targets=(paced._replace(route="other"),), at_ms=now_ms + 2)
+    show("z", targets=(paced,), at_ms=now_ms + 3)
+    seconds = [0, 10, 20, 0.002, 30]
+    assert rows(store, "due_ms") == [(now_ms + int(after_s * 1000),) for after_s in seconds]
 
 
 def test_a_pace_goes_on_by_a_clock_that_was_set_back(store, show, now_ms):
@@ -118,13 +140,48 @@ def test_a_pace_goes_on_by_a_clock_that_was_set_back(store, show, now_ms):
     assert rows(store, "due_ms")[1] == (now_ms - DAY_MS + 10_000,)
 
 
+def test_a_pace_is_kept_over_a_pause_and_the_upkeep(store, show, now_ms):
+    """However far off the last one is: nothing hurries it, and it does not expire before its time."""
+    show(*"uvwxyz", targets=(ROUTED._replace(gate=Gate(pace_s=5 * 86_400.0)),))
+    due = rows(store, "due_ms, state")
+    store.pause("a", "", now_ms + 1)
+    store.tidy(Keep(), now_ms + 1)
+    assert rows(store, "due_ms, state") == due == [(now_ms + 5 * DAY_MS * place, "pending") for place in range(6)]
+    store.tidy(Keep(), due[3][0])
+    assert rows(store, "state") == [("parked",)] + [("pending",)] * 5
+
+
+@pytest.mark.parametrize("wait", [{"delay_s": 60.0}, {"gate": Gate(pace_s=0.0001)}])
+def test_what_waits_keeps_its_order(store, show, keep, now_ms, wait):
+    """Of one lane one at a time, though all of a page are due at once."""
+    sequences = show("x", "y", "z", targets=(ROUTED._replace(order=Order.STREAM, **wait),))
+    for sequence in sequences:
+        assert [one.sequence for one in store.due("a", now_ms + 60_000, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+
+
+def test_a_turn_to_come_is_no_violation(store, show, path):
+    """Others were given out."""
+    show("x", targets=(ROUTED._replace(delay_s=60.0), Target("a")))
+    with View(path) as view:
+        assert [one for one in view.violations() if "turn" in one] == []
+    store._run("UPDATE delivery SET turn = turn + 1 WHERE route = ''")
+    with View(path) as view:
+        assert len([one for one in view.violations() if "turn" in one]) == 1
+
+
 def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
     """In the order of its events, and what comes meanwhile waits behind it."""
     gate = ROUTED._replace(gate=Gate(flood=2, per_s=60.0))
     flood = show("u", "v", "w", "x", targets=(gate,))
     late = show("y", targets=(gate,), at_ms=now_ms + DAY_MS)
-    assert [state for (state,) in rows(store, "state")] == ["pending"] * 2 + ["held"] * 3
+    assert rows(store, "state, settled_ms") == [
+        *[("pending", None)] * 2,
+        *[("held", now_ms)] * 2,
+        ("held", now_ms + DAY_MS),
+    ]
     assert store.release("big", Decision.APPROVE, now_ms + DAY_MS + 1) == 3
+    assert rows(store, "due_ms") == [(now_ms,)] * 2 + [(now_ms + DAY_MS + 1,)] * 3
     due = store.due("a", now_ms + DAY_MS + 1, 10)
     assert [one.sequence for one in due] == [*flood, *late]
     show("z", targets=(gate,), at_ms=now_ms + DAY_MS + 2)
@@ -143,6 +200,44 @@ def test_what_was_held_goes_at_the_pace_of_its_route(store, show, now_ms):
     assert [one.sequence for one in store.due("a", later_ms + 9_999, 10)] == sequences[:2]
 
 
+@pytest.mark.parametrize(("decision", "state"), [(Decision.APPROVE, "pending"), (Decision.REJECT, None)])
+def test_a_decision_is_for_one_route(store, show, keep, now_ms, decision, state):
+    """And for what it holds; what another one holds goes on to be held, and what comes after that."""
+    big = ROUTED._replace(gate=Gate(flood=1, per_s=60.0))
+    other = big._replace(route="other")
+    [first, _] = show("x", "y", targets=(big, other))
+    keep(store, "a", Settlement(first, "delivered", 1, 0, 0, route="big"))
+    assert store.release("big", decision, now_ms + 1) == 1
+    show("z", targets=(other,), at_ms=now_ms + 120_000)
+    found = [
+        *[("big", "delivered"), ("other", "pending")],
+        *([("big", state)] if state else []),
+        *[("other", "held"), ("other", "held")],
+    ]
+    assert rows(store, "route, state") == found
+
+
+def test_what_is_approved_late_does_not_expire(store, show, keep, now_ms):
+    """Its time counts from then; and its order stays, also before what comes after it."""
+    flood = ROUTED._replace(gate=Gate(flood=1, per_s=60.0), order=Order.STREAM)
+    _, *held = show("u", "v", "w", targets=(flood,))
+    approved_ms = now_ms + 15 * DAY_MS
+    store.release("big", Decision.APPROVE, approved_ms)
+    store.tidy(Keep(), approved_ms)
+    for sequence in (*held, *show("x", targets=(flood,), at_ms=approved_ms)):
+        assert [one.sequence for one in store.due("a", approved_ms, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+
+
+def test_what_is_approved_early_waits_for_its_delay(store, show, now_ms):
+    """And is not hurried either."""
+    show("u", "v", targets=(ROUTED._replace(delay_s=5 * 86_400.0, gate=Gate(flood=1, per_s=60.0)),))
+    store.release("big", Decision.APPROVE, now_ms + 1)
+    store.pause("a", "", now_ms + 2)
+    store.tidy(Keep(), now_ms + 3)
+    assert rows(store, "state, due_ms, settled_ms") == [("pending", now_ms + 5 * DAY_MS, None)] * 2
+
+
 def test_a_flood_is_forgotten_when_it_is_rejected(store, show, now_ms):
     """The next one goes through."""
     gate = ROUTED._replace(gate=Gate(flood=1, per_s=60.0))
@@ -152,10 +247,11 @@ def test_a_flood_is_forgotten_when_it_is_rejected(store, show, now_ms):
     assert [state for (state,) in rows(store, "state")] == ["pending"] * 2
 
 
-def test_an_event_that_nobody_can_route_is_parked_at_once(store, show):
-    """With the reason, and under its route's name."""
-    show("x", targets=(Target("", route="big", error="when: it is neither true nor false"),))
-    assert rows(store, "sink, route, state, error") == [("", "big", "parked", "when: it is neither true nor false")]
+def test_an_event_that_nobody_can_route_is_parked_at_once(store, show, now_ms):
+    """With the reason and the time, and under its route's name."""
+    show("x", targets=(Target("", route="big", error="when: neither true nor false"),))
+    [parked] = rows(store, "sink, route, state, settled_ms, error")
+    assert parked == ("", "big", "parked", now_ms, "when: neither true nor false")
 
 
 def test_what_was_parked_goes_through_its_route_as_it_is_now(store, show, now_ms):
@@ -164,6 +260,44 @@ def test_what_was_parked_goes_through_its_route_as_it_is_now(store, show, now_ms
     mended = (Target("a", route="big", shape="new"), Target("b", route="big", shape="new"))
     assert store.again(Selection(), ["parked"], now_ms + 1, lambda name, _: mended if name == "big" else None) == 2
     assert rows(store, "sink, route, shape, state") == [("a", "big", "new", "pending"), ("b", "big", "new", "pending")]
+
+
+@pytest.mark.parametrize("order", Order)
+def test_what_goes_through_its_route_once_more_waits_as_others_of_it(store, show, now_ms, order):
+    """In the lane that it would have had; without an order, in one by itself."""
+    mended = (ROUTED._replace(order=order),)
+    sequences = show("x", targets=mended) + show("y", targets=(Target("", route="big", error="when: ..."),))
+    show("z", targets=mended)
+    before = rows(store, "lane")
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: mended) == 1
+    lanes = [lane for (lane,) in rows(store, "lane")]
+    assert [(lane,) for lane in lanes[::2]] == before[::2]
+    expected = {Order.RECORD: lanes[1], Order.STREAM: lanes[0], Order.SINK: 0, Order.NONE: sequences[1]}
+    assert lanes[1] == expected[order]
+    assert (lanes[1] in (lanes[0], lanes[2])) == (order in (Order.STREAM, Order.SINK))
+
+
+def test_only_what_a_route_parked_goes_through_it_once_more(store, show, keep, now_ms):
+    """What was delivered goes as it went, and what no route made is for none to make anew; each is counted."""
+    plain, routed = Target("b"), ROUTED
+    (parked, delivered) = show("x", "y", targets=(plain, routed))
+    keep(store, "b", *(Settlement(one, "parked", 1, 0, 0) for one in (parked, delivered)))
+    keep(store, "a", Settlement(parked, "parked", 1, 0, 0, route="big"))
+    keep(store, "a", Settlement(delivered, "delivered", 1, 0, 0, route="big"))
+    show("z", targets=(Target("", route="big", error="when: ..."),))
+    asked = []
+
+    def reroute(name, body):
+        asked.append((name, json.loads(body)["subject"]))
+        return (routed, routed._replace(sink="c"))
+
+    assert store.again(Selection(), ["parked", "delivered"], now_ms, reroute) == 2 + 2 + 2
+    assert asked == [("big", "clients/x"), ("big", "clients/z")]
+    assert rows(store) == [
+        *[("a", "big", "pending"), ("b", "", "pending")],
+        *[("a", "big", "pending"), ("b", "", "pending")],
+        *[("a", "big", "pending"), ("c", "big", "pending")],
+    ]
 
 
 def test_what_no_route_wants_any_more_is_gone(store, show, now_ms):
@@ -179,6 +313,28 @@ def test_what_still_cannot_be_routed_stays_parked(store, show, now_ms):
     still = (Target("", route="big", error="two"),)
     assert store.again(Selection(), ["parked"], now_ms, lambda *_: still) == 0
     assert rows(store, "state, error") == [("parked", "two")]
+
+
+def test_what_another_sink_of_its_route_has_is_not_sent_there_again(store, show, keep, now_ms):
+    """Only what is not there yet: each of a route's sinks is settled by itself."""
+    both = (ROUTED, Target("b", route="big", shape="5ha9e"))
+    (sequence,) = show("x", targets=both)
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "400", route="big"))
+    keep(store, "b", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: both) == 1
+    assert rows(store) == [("a", "big", "pending"), ("b", "big", "delivered")]
+
+
+def test_several_parked_deliveries_of_a_route_are_sent_again_once_each(store, show, keep, now_ms):
+    """Each goes where it was for."""
+    both = (ROUTED, Target("b", route="big", shape="new"))
+    (sequence,) = show("x", targets=both)
+    for sink in "ab":
+        keep(store, sink, Settlement(sequence, "parked", 1, 0, 0, "400", route="big"))
+    assert store.again(Selection(sink="a"), ["parked"], now_ms, lambda *_: both) == 1
+    assert rows(store) == [("a", "big", "pending"), ("b", "big", "parked")]
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: both) == 1
+    assert rows(store) == [("a", "big", "pending"), ("b", "big", "pending")]
 
 
 def test_without_its_route_what_was_parked_goes_as_it_was_meant(store, show, keep, now_ms):
@@ -224,13 +380,24 @@ def test_what_nobody_could_route_stays_parked_without_its_route(store, show, now
     assert rows(store, "sink, state, error") == [("", "parked", "when: ...")]
 
 
+def test_what_another_route_parked_stays_parked(store, show, keep, now_ms):
+    """And what the same one sent to another sink stays as it is."""
+    undecided = [Target("", route=route, error="when: ...") for route in ("big", "other")]
+    [sequence] = show("x", targets=(*undecided, ROUTED))
+    keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+    store.again(Selection(route="big"), ["parked"], now_ms, lambda *_: (ROUTED._replace(sink="b"),))
+    assert rows(store) == [("", "other", "parked"), ("a", "big", "delivered"), ("b", "big", "pending")]
+
+
 def test_the_results_of_steps_are_there_at_the_next_send(store, show, keep, now_ms):
     """And until all are done, or longer where the delivery is parked."""
     (sequence,) = show("x", targets=(ROUTED,))
-    keep(store, "a", Settlement(sequence, "pending", 0, 0, 0, route="big", steps=b'{"pdf":1}'))
+    for steps in (b'{"pdf":1}', b'{"pdf":1,"mail":2}'):
+        keep(store, "a", Settlement(sequence, "pending", 0, 0, 0, route="big", steps=steps))
+        assert [one.steps for one in store.due("a", now_ms, 10)] == [steps]
     keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "422", route="big"))
     store.again(Selection(), ["parked"], now_ms)
-    assert [one.steps for one in store.due("a", now_ms, 10)] == [b'{"pdf":1}']
+    assert [one.steps for one in store.due("a", now_ms, 10)] == [steps]
     keep(store, "a", Settlement(sequence, "delivered", 2, 0, 0, route="big"))
     assert store._all("SELECT * FROM step") == []
 
@@ -289,6 +456,28 @@ def test_a_send_that_began_is_remembered_until_it_is_settled(store, opened, path
     assert [one.begun for one in store.due("a", now_ms, 10)] == [True]
     keep(store, "a", Settlement(sequence, "pending", 0, 1, 0, "503", route="big"))
     assert [one.begun for one in store.due("a", now_ms, 10)] == [False]
+
+
+def test_what_may_be_done_is_remembered_when_it_is_sent_again(store, show, keep, now_ms):
+    """By the operator's word too: who can look looks first."""
+    (sequence,) = show("x", targets=(ROUTED,))
+    store.begin(store.due("a", now_ms, 10))
+    keep(store, "a", Settlement(sequence, "pending", 0, 1, 0, "no answer", route="big", begun=True))
+    store.tidy(Keep(), now_ms + 15 * DAY_MS)
+    assert rows(store, "state, error") == [("parked", "expired: no answer")]
+    for reroute in (lambda *_: None, lambda *_: (ROUTED,)):
+        assert store.again(Selection(), ["parked"], now_ms + 15 * DAY_MS, reroute) == 1
+        assert [one.begun for one in store.due("a", now_ms + 16 * DAY_MS, 10)] == [True]
+        store.tidy(Keep(), now_ms + 31 * DAY_MS)
+
+
+def test_only_what_is_about_to_be_sent_has_begun(store, show, now_ms):
+    """Not what goes to another sink, by another route, or of another event."""
+    show("x", "y", targets=(ROUTED, Target("a"), ROUTED._replace(sink="b")))
+    [one] = [one for one in store.due("a", now_ms, 1) if one.route == "big"]
+    store.begin([one])
+    assert rows(store, "sequence, sink, route, begun").count((one.sequence, "a", "big", 1)) == 1
+    assert [begun for (begun,) in rows(store, "begun")].count(1) == 1
 
 
 def test_what_cannot_be_undone_is_not_replayed_by_the_way(store, show, keep, now_ms):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poller.diff import Finding, digest
 from poller.model import Mark, Quarantined, State, Stream
 from poller.stores import Decision, Keep, Pass, Progress, Settlement, Standing, Step, StoreError, Sweeping
 from poller.stores.selection import Selection
@@ -83,6 +84,16 @@ def test_a_commit_leaves_the_schedule_alone(store):
     assert (store.standing(stream).next_poll_ms, store.standing(stream).failures) == (5, 2)
 
 
+def test_streams_do_not_touch_each_other(store, make_feed, make_record):
+    """Neither their progress, nor the body of a record of the same name."""
+    clients, items = (make_feed(store, Stream("o", resource)) for resource in ("clients", "items"))
+    for feed in (clients, items):
+        feed.show(make_record("a", feed.stream.resource))
+    items.show(make_record("a", updated_ms=2000, deleted=True))
+    assert [store.standing(feed.stream).progress.polls for feed in (clients, items)] == [1, 2]
+    assert store.bodies(store.marks(clients.stream, "a").values()) == {"a": make_record("a", "clients").body}
+
+
 def test_a_sweep_can_be_asked_for(store):
     """It begins with the next poll."""
     stream = Stream("o", "clients")
@@ -110,6 +121,19 @@ def test_where_nothing_is_held_nothing_is_decided(store, name):
     store.standing(Stream("o", "clients"))
     assert store.decide(name, Decision.REJECT) is False
     assert [standing.decision for standing in store.streams()] == [None]
+
+
+def test_a_stream_can_be_paused(store, opened):
+    """And resumed: it is polled at once then. One that is not known cannot, and no other is touched."""
+    streams = [Stream("o", "clients"), Stream("o", "items")]
+    for stream in streams:
+        store.schedule(Standing(stream, next_poll_ms=5))
+    assert store.pause_stream("o/clients", paused=True) is True
+    assert store.pause_stream("o/orders", paused=True) is False
+    store = reopened(store, opened)
+    assert store.streams() == [Standing(streams[0], paused=True), Standing(streams[1], next_poll_ms=5)]
+    assert store.pause_stream("o/clients", paused=False) is True
+    assert store.standing(streams[0]) == Standing(streams[0])
 
 
 # Marks and bodies
@@ -156,9 +180,17 @@ def test_a_mark_comes_back_as_it_was(store, opened, feed, make_record):
     """With its place in the bodies."""
     feed.show(make_record("a"), make_record("b", updated_ms=None))
     marks = reopened(store, opened).marks(feed.stream, "ab")
-    assert marks["a"] == Mark("a", 1000, marks["a"].digest, State.LIVE, "", 1)
+    assert marks["a"] == Mark("a", 1000, digest(make_record("a").body), State.LIVE, "", 1)
     assert (marks["b"].updated_ms, marks["b"].body) == (None, 2)
     assert marks["a"].state is State.LIVE
+
+
+def test_a_mark_is_replaced_whole(store, feed, make_record):
+    """All of it may have changed."""
+    feed.show(make_record("a"))
+    mark = Mark("a", 2000, b"another digest", State.DELETED, "another parent", 0)
+    store.commit(feed.stream, Step(Progress(), [Finding(State.LIVE, mark, b"")]), 5)
+    assert store.marks(feed.stream, "a") == {"a": mark}
 
 
 def test_bodies_come_back_as_they_were(store, opened, feed, make_record):
@@ -184,6 +216,12 @@ def test_resources_have_dictionaries_of_their_own(store, opened, make_feed, make
     for number, feed in enumerate(feeds):
         [body] = store.bodies(store.marks(feed.stream, "a").values()).values()
         assert body == make_record("a", f"text {number}").body
+
+
+def test_a_commit_without_bodies_makes_no_dictionary(store):
+    """Else it would be made of nothing, for good."""
+    store.commit(Stream("o", "clients"), Step(Progress(), [Finding(None, Mark("a", 1, b"digest"))]), 5)
+    assert store._all("SELECT * FROM dictionary") == []
 
 
 @given(st.lists(st.binary(min_size=1, max_size=20_000), min_size=1, max_size=3), st.binary(min_size=1))
@@ -251,6 +289,30 @@ def test_a_commit_that_fails_anywhere_did_not_happen(store, feed, make_record, t
     store._run("DROP TRIGGER temp.breaks")
     assert store.commit(feed.stream, step, 5) == 2
     assert len(events(store)) == 2
+
+
+def test_an_interrupt_in_a_transaction_undoes_it(store, feed, make_record):
+    """Also what is no error at all; and the next one begins anew."""
+    feed.show(make_record("a"))
+    before = everything(store)
+
+    def judge(_):
+        store._run("DELETE FROM delivery")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.settle("a", judge, 5)
+    assert everything(store) == before
+    feed.show(make_record("b"))
+
+
+def test_a_state_keeps_its_name(store, feed, make_record, opened):
+    """By which its lock file knows it; commits and restarts leave it alone."""
+    sql = "SELECT value FROM meta WHERE key = 'state'"
+    before = store._one(sql)
+    feed.show(make_record("a"))
+    store.again(Selection(), ["delivered"], 5)
+    assert reopened(store, opened)._one(sql) == before
 
 
 def test_a_stream_of_a_failed_commit_is_entered_again(store, make_feed, make_record):
@@ -387,6 +449,15 @@ def test_fault_43_equal_changes_have_ordinals(store, feed, make_record):
     assert len(set(ids)) == 5
     assert ids[3] == f"{ids[1]}_2"
     assert ids[4] == f"{ids[2]}_2"
+
+
+def test_only_what_was_told_already_gets_an_ordinal(store, feed, make_record):
+    """Not what else is new on the page."""
+    for text in "aba":
+        feed.show(make_record("x", text))
+    feed.show(make_record("x", "b"), make_record("y", "b"), make_record("z", "b"))
+    told = [(json.loads(body)["data"]["object"]["id"], identity) for identity, _, _, body in events(store)]
+    assert [(name, identity.count("_")) for name, identity in told[3:]] == [("x", 2), ("y", 1), ("z", 1)]
 
 
 def test_a_lost_state_gives_the_same_ids(tmp_path, opened, make_feed, make_record, now_ms):

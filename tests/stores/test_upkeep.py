@@ -10,6 +10,7 @@ from poller.stores import Keep, Settlement, StoreError, upkeep
 from poller.stores.reading import View
 
 DAY_MS = 86_400_000
+A_MOMENT = 2 / DAY_MS
 KEEP = Keep()
 
 
@@ -48,10 +49,10 @@ def tidy(store, now_ms, keep=KEEP):
 @pytest.mark.parametrize(
     ("state", "days", "left"),
     [
-        ("delivered", 13.9, 1),
-        ("delivered", 14.1, 0),
-        ("parked", 29.9, 1),
-        ("parked", 30.1, 0),
+        ("delivered", 14, 1),
+        ("delivered", 14 + A_MOMENT, 0),
+        ("parked", 30, 1),
+        ("parked", 30 + A_MOMENT, 0),
     ],
 )
 def test_settled_deliveries_go_when_their_time_is_up(store, old, now_ms, state, days, left):
@@ -142,8 +143,8 @@ def test_the_file_shrinks(store, old, path, now_ms):
 
 def test_what_waits_in_vain_is_parked(store, old, now_ms):
     """After fourteen days, with its reason; never deleted silently."""
-    old(1, 15, "pending")
-    old(1, 13, "pending", first=1)
+    old(1, 14 + A_MOMENT, "pending")
+    old(1, 14, "pending", first=1)
     tidy(store, now_ms)
     rows = store._all("SELECT state, error, settled_ms FROM delivery ORDER BY sequence")
     assert rows == [("parked", "expired: not sent", now_ms), ("pending", "", None)]
