@@ -1,5 +1,6 @@
 """The configuration: its tables, where it is found, and what the loops need of it."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,12 @@ def _organization(name: str) -> str:
     return name
 
 
+def _origin(mark: str) -> str:
+    if not (mark.isascii() and re.fullmatch(r"[\w.-]{1,64}", mark)):
+        raise ValueError("should have letters, digits, dots, - and _, 64 at most")
+    return mark
+
+
 def _resource(value: object) -> object:
     """``"30s"`` stands for ``{ every = "30s" }``, and False for a resource that is not followed."""
     if value is False:
@@ -98,7 +105,7 @@ class SourceTable(Strict):
     rate: Annotated[float, Field(gt=0, le=100)] = 20.0
     count_every: Annotated[int, Field(ge=1)] = 10
     full_sweep: Annotated[int, Field(ge=1)] = 4
-    origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "poller"
+    origin: Annotated[str, AfterValidator(_origin)] = "poller"
 
 
 class ResourceTable(Strict):

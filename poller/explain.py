@@ -85,7 +85,7 @@ def event_in(raw: bytes) -> bytes:
         body = write(event)
         scope = routes.scope_of(body)
     except EvaluationError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(f"is {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         missing = f": {error} is missing" if isinstance(error, KeyError) else ""
         raise ValueError(f"is not an event such as poller sample prints{missing}") from None

@@ -113,6 +113,12 @@ def _not_long(seconds: float) -> float:
     return seconds
 
 
+def _step_id(name: str) -> str:
+    if not (name.isascii() and name.isidentifier()):
+        raise ValueError("should have letters, digits and _, and begin with no digit")
+    return name
+
+
 def _name(name: str) -> str:
     if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= 64):
         raise ValueError("a route's name has letters, digits, - and _, 64 at most")
@@ -128,7 +134,7 @@ ActionName = Annotated[str, AfterValidator(_action)]
 class StepTable(Strict):
     """One of several actions of a route; what it answers is ``steps.<id>`` to those after it."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    id: Annotated[str, AfterValidator(_step_id)] | None = None
     do: ActionName
     connection: str | None = None
     with_: Annotated[Inputs, Field(alias="with")] = Field(default_factory=dict)

@@ -156,7 +156,7 @@ def test_explain_the_event_of_a_file(it, tmp_path):
         ),
         (["evt_nowhere"], 1, "there is no event evt_nowhere in the state"),
         (["--file", "/nowhere"], 1, "/nowhere cannot be read: No such file"),
-        (["--file", "-"], 1, "- not readable as JSON"),
+        (["--file", "-"], 1, "- is not readable as JSON"),
     ],
 )
 def test_explain_nothing(it, arguments, code, words):
@@ -296,8 +296,8 @@ def test_a_test_of_a_file(tmp_path):
     lines = here(site, "test").output.splitlines()
     assert lines[0] == "FAILED   event"
     assert lines[1] == "         to: expected none; it is stdout"
-    assert "nowhere.json: [Errno 2] No such file" in lines[3]
-    assert "config.toml: not readable as JSON" in lines[-2]
+    assert "nowhere.json cannot be read: No such file" in lines[3]
+    assert "config.toml is not readable as JSON" in lines[-2]
 
 
 def test_without_tests(tmp_path):

@@ -223,6 +223,7 @@ REFUSED = [
     (SINK + "batch = {}", "sinks.crm.batch: unknown key"),
     ('[state]\npath = ""', "state.path: should be the path of a file"),
     ("[state]\npath = 3", "state.path: should be a path in quotes"),
+    ('[source]\norigin = "a b"', "source.origin: should have letters, digits, dots, - and _, 64 at most"),
     ("[source]\nevery 3", "is not TOML: Expected '=' after a key in a key/value pair (at line 2, column 7)"),
     ("x = " + "9" * 5000, "is not TOML: "),
     ("x = " + "[" * 5000, "is not TOML: "),
@@ -350,14 +351,15 @@ def test_the_example_is_valid_as_it_stands():
 
 
 def test_every_commented_key_of_the_example_is_valid_too(read):
-    """Uncommented, each line is a key with its default; sinks and routes are examples."""
+    """Uncommented, each line is a key with its default; sinks, routes and what belongs to them are examples."""
     lines = [re.sub(r"^# (?=[a-z_]+ = |\[)", "", line) for line in EXAMPLE.read_text().splitlines()]
     config = read("\n".join(lines))
     defaults = load(None)
     assert config.source == defaults.source.model_copy(update={"organizations": ("66f1a2c4d3b7e80012a4c901",)})
     assert config.state == defaults.state
     assert len(config.sinks) > 1
-    assert len(config.route) == 1
+    assert config.queues() == ("deposits", "archive")
+    assert len(config.test) == 3
 
 
 def _keys(table):

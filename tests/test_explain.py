@@ -283,7 +283,7 @@ def test_an_event_in_a_file_may_be_set_on_many_lines():
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"", "not readable as JSON"),
+        (b"", "is not readable as JSON"),
         (b"{", "not readable as JSON"),
         (b"[]", "is not an event such as poller sample prints"),
         (b"{}", "is not an event such as poller sample prints: 'subject' is missing"),

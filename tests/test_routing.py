@@ -425,7 +425,10 @@ REFUSED = {
         f'{ON}[[route.step]]\nid = "step2"\n{SESSION}[[route.step]]\n{SESSION}',
         'route.0.step.1.id: there is another step "step2"',
     ),
-    "an id that is no name": (f'{ON}[[route.step]]\nid = "a-b"\n{SESSION}', "route.0.step.0.id: "),
+    "an id that is no name": (
+        f'{ON}[[route.step]]\nid = "a-b"\n{SESSION}',
+        "route.0.step.0.id: should have letters, digits and _, and",
+    ),
     "a step that comes later": (
         (
             f'{ON}[[route.step]]\ndo = "Send Coupon by SMS"\nwith = {{ campaign = "c", phone = "${{steps.a}}" }}\n'

@@ -143,8 +143,10 @@ def _tested(plan: Plan, making: Making, table: ExpectedTable) -> list[str]:
     """What is not as a test expects."""
     try:
         body = _example(table.event) if table.event is not None else event_in((table.file or Path()).read_bytes())
-    except (OSError, ValueError) as error:
-        return [f"file {table.file}: {error}"]
+    except OSError as error:
+        return [f"file {table.file} cannot be read: {error.strerror or error}"]
+    except ValueError as error:
+        return [f"file {table.file} {error}"]
     return differences(table, explain(plan, making, event_of(table, body)))
 
 
