@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help run test check soak lint bench lock install clean
+.PHONY: help run test check soak lint bench mutants lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -46,6 +46,12 @@ soak: $(INSTALLED) ## Kill it, crash it and drive it for hours (KILLS= CRASHES= 
 bench: $(INSTALLED) ## Measure speed and memory
 	@$(BIN)/python bench/run.py $(ARGS)
 
+mutants: $(INSTALLED) ## Change the code in two thousand places; its tests have to notice (ARGS="poller.diff*" some)
+	@rm -rf mutants
+	@MUTANTS=1 $(BIN)/python -m pytest -q tests/mutation
+	@$(BIN)/mutmut run $(ARGS)
+	@$(BIN)/python tests/mutation/score.py
+
 lock: $(INSTALLED) ## Write the locks anew from pyproject.toml (UPGRADE=--upgrade takes the newest versions)
 	@$(BIN)/python -m pip install -qq uv
 	@$(COMPILE) pyproject.toml --output-file requirements.lock
@@ -55,7 +61,7 @@ lock: $(INSTALLED) ## Write the locks anew from pyproject.toml (UPGRADE=--upgrad
 install: $(INSTALLED) ## Make .venv; the other targets do so by themselves
 
 clean: ## Remove .venv and all caches
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/loopback/node_modules
+	@rm -rf $(VENV) mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/loopback/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml requirements-dev.lock

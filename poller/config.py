@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from poller import connections, routing
+from poller import connections, expected, routing
 from poller.actions import System, reading, systems
 from poller.actions.connections import ConnectionTable
 from poller.actions.connections import table as connection_table
@@ -151,6 +151,7 @@ class Config(Strict):
     systems: dict[str, Any] = Field(default_factory=dict)
     connections: dict[str, ConnectionTable] = Field(default_factory=dict)
     state: StateTable = StateTable()
+    test: Annotated[tuple[expected.ExpectedTable, ...], Field(strict=False)] = ()
 
     def known_systems(self) -> Mapping[str, System]:
         """The systems that actions are done in: those that are shipped, and those of the configuration."""
@@ -293,6 +294,7 @@ def _config(raw: Mapping[str, Any], origin: str) -> Config:
     else:
         found += objections(config.route, config.watches(), known, config.sinks)
         found += connections.objections(config.route, config.connections, known)
+        found += expected.objections(config.test, config.route, known)
     if found:
         raise ConfigError(origin, found)
     return config

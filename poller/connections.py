@@ -6,7 +6,7 @@ from threading import Event
 from pydantic import ValidationError
 
 from poller.actions import BadSystem, Connection, System, reading
-from poller.actions.connections import ConnectionTable, connect, table
+from poller.actions.connections import ConnectionTable, connect, table, veiled
 from poller.problems import nearest, problems
 from poller.routing import RouteTable, steps
 
@@ -78,5 +78,24 @@ def connections(
     tables: Mapping[str, ConnectionTable], systems: Mapping[str, System], own: ConnectionTable, stop: Event
 ) -> dict[str, Connection]:
     """All connections, with that to the source's own system; raises ``SettingError`` where a secret cannot be had."""
-    every = {**{name: ConnectionTable() for name in _given(systems)}, OWN: own, **tables}
+    every = _every(tables, systems, own)
     return {name: connect(name, systems[row.system or name], row, stop) for name, row in every.items()}
+
+
+def veiled_connections(
+    tables: Mapping[str, ConnectionTable], systems: Mapping[str, System], own: ConnectionTable
+) -> dict[str, Connection]:
+    """The same without their secrets, of which none is read."""
+    every = _every(tables, systems, own)
+    return {name: veiled(name, systems[row.system or name], row) for name, row in every.items()}
+
+
+def used(routes: Sequence[RouteTable]) -> set[str]:
+    """The connections that actions of routes are done by."""
+    return {step.connection or step.do.partition(".")[0] for _, step in steps(routes)}
+
+
+def _every(
+    tables: Mapping[str, ConnectionTable], systems: Mapping[str, System], own: ConnectionTable
+) -> dict[str, ConnectionTable]:
+    return {**{name: ConnectionTable() for name in _given(systems)}, OWN: own, **tables}

@@ -41,8 +41,13 @@ class Names(NamedTuple):
     systems: Mapping[str, System]
 
 
+def trigger_named(name: str) -> str:
+    """``client.created`` of "New Client", as connector platforms have it; any other name is as it is."""
+    return _SPOKEN.get(name.casefold(), name)
+
+
 def _pattern(pattern: str) -> str:
-    pattern = _SPOKEN.get(pattern.casefold(), pattern)
+    pattern = trigger_named(pattern)
     if not any(fnmatchcase(trigger, pattern) for trigger in TRIGGERS):
         raise ValueError(f'"{pattern}" matches no trigger' + nearest(pattern, [*_PATTERNS, *_ALIASES]))
     return pattern
@@ -114,6 +119,7 @@ def _name(name: str) -> str:
     return name
 
 
+Sinks = tuple[Annotated[str, AfterValidator(_target)], ...]
 Text = Annotated[str, AfterValidator(_condition)]
 Inputs = Annotated[dict[str, Any], AfterValidator(_inputs)]
 ActionName = Annotated[str, AfterValidator(_action)]
@@ -142,7 +148,7 @@ class CaseTable(Strict):
     """
 
     when: Text | None = None
-    to: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], Field(strict=False, min_length=1)] | None = None
+    to: Annotated[Sinks, Field(strict=False, min_length=1)] | None = None
     body: Annotated[Any, AfterValidator(_body)] = None
     fields: Strings = ()
     drop: Strings = ()

@@ -121,9 +121,8 @@ class Ledger:
                 self.uncertain.discard((sink, event.key))
                 self.excused[sink, event.id] = self.taken[sink, event.id]
 
-    def keep(self) -> None:
-        """Look at the deliveries: each wanted one is pending, parked, or was delivered, and that is what was taken."""
-        rows = self._look()
+    def keep(self, rows: dict[Key, Row]) -> None:
+        """The deliveries as they are: each wanted one is pending, parked, or was delivered, which is: taken."""
         expected = {(sink, one) for sink, ids in self.file.wanted.items() for one in ids}
         assert expected <= rows.keys(), f"lost: {sorted(expected - rows.keys())}"
         assert rows.keys() <= expected, f"nobody wanted: {sorted(rows.keys() - expected)}"

@@ -4,14 +4,12 @@ It is the real service with both its loops on a real file, but for threads and c
 next, which send is answered, and at which point the process dies or the machine under it fails.
 """
 
-import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,16 +20,13 @@ from ledger import File, Key, Ledger, Row
 from mirror import CountedSource, NoWait, Told, plan, read_event
 from points import Died, Doom, Points, Trouble, no_trouble, unwatched, watched
 from scripted import SINKS, Api, Flights, Receiver, Wire
-from upstream import FAULTS, FOLLOWED, IGNORE, POLLED, Change, World
+from upstream import FOLLOWED, IGNORE, Change, World
 
 from poller import service
-from poller.model import Plan, Route, Stream, Target
+from poller.model import Case, Plan, Route, Target
 from poller.service import Service
-from poller.simulator.server import Seen
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Keep, StoreError
-from poller.stores.outbox import Selection
-from poller.stores.reading import View
 from poller.stores.sqlite import SqliteStore
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # what is synced there takes no time
@@ -89,12 +84,12 @@ class Life:
         self.path = folder / "state" / "poller.db"
         self.saved: File | None = None
         self._alone = alone
-        self._backup = folder / "backup.db"
+        self.backup = folder / "backup.db"
         self._grave = folder / "grave"
-        self._drift: Sequence[tuple[int, Change]] = ()
-        self._restoring, self._restored_ms = False, 0
-        self._asked = 0
-        self._dropping: set[Key] = set()
+        self.drift: Sequence[tuple[int, Change]] = ()
+        self.restoring, self.restored_ms = False, 0
+        self.asked = 0
+        self.dropping: set[Key] = set()
         self._stack = ExitStack()
         self._logs = self._stack.enter_context(structlog.testing.capture_logs())
         self._stack.enter_context(patch.multiple(service, wall_ms=self.now_ms, DRAIN_S=0.0))
@@ -113,7 +108,7 @@ class Life:
         """
         self.world.clock.advance(-span_ms if server else 0)
         self.ahead_ms -= 0 if server else span_ms
-        self.ahead_ms += max(0, self._restored_ms - self.now_ms())
+        self.ahead_ms += max(0, self.restored_ms - self.now_ms())
 
     def close(self) -> None:
         self.points.bury()
@@ -134,7 +129,9 @@ class Life:
         often = {} if self._alone else {"count_every": 2, "sweep_every_s": 120.0, "full_every": 3}
         followed = plan(*FOLLOWED, alone=self._alone, emit_first=True, ignore=IGNORE, **often)
         targets = tuple(Target(name, SINKS[name].order) for name in self.sinks)
-        self.plan = Plan(followed.watches, tuple(Route(on, (name,)) for name, on in self.routes.items()), targets)
+        self.plan = Plan(
+            followed.watches, tuple(Route(on, (Case((name,)),)) for name, on in self.routes.items()), targets
+        )
 
     def wanting(self, event: Told) -> list[str]:
         """The sinks that an event is for: a second opinion."""
@@ -148,8 +145,8 @@ class Life:
         source = CountedSource(self.world.account.token, "http://simulated/v1")
         source._thread.client = Wire(self.simulator, self.points, self.ledger.served)
         with watched(self.points):
-            self.store = SqliteStore(self.path, source.name, accept_loss=self._restoring)
-        self._restoring = False
+            self.store = SqliteStore(self.path, source.name, accept_loss=self.restoring)
+        self.restoring = False
         sinks = {name: self.receivers[name] for name in self.sinks}
         self.service = Service(self.plan, source, self.store, sinks, NoWait())
         self.flights = {queue.name: Flights() for queue in self.service.drains}
@@ -208,7 +205,7 @@ class Life:
 
     def look(self) -> None:
         """Hold everything that can be seen from outside against what must be."""
-        self._hear()
+        self.hear()
         assert not [line for line in self._logs if line["event"].endswith(".broken")]
         self._logs.clear()
         connection, last = self.store._connection, self.ledger.file.last
@@ -219,10 +216,10 @@ class Life:
         gone = [key for key in before if key not in now and self._may_go(key, before[key])]
         self.ledger.forget(gone, self.ledger.file.told.keys() - kept)
         self.ledger.again(key for key, row in now.items() if key in before and row.turn != before[key].turn)
-        self.ledger.keep()
-        self._dropping = set()
+        self.ledger.keep(now)
+        self.dropping = set()
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
         """What could not be is raised here: a drain takes it for trouble of the sink."""
         for receiver in self.receivers.values():
             if receiver.wrong:
@@ -233,7 +230,7 @@ class Life:
         if row.state == "pending":
             return False
         keep_s = KEEP.delivered_s if row.state == "delivered" else KEEP.parked_s
-        return key in self._dropping or (row.settled_ms or 0) < self.now_ms() - keep_s * 1000
+        return key in self.dropping or (row.settled_ms or 0) < self.now_ms() - keep_s * 1000
 
     # Acts
 
@@ -249,149 +246,12 @@ class Life:
         self.act(act)
         self.points.trouble = no_trouble
 
-    def poll(
-        self,
-        resource: str,
-        *,
-        full: bool = False,
-        spoiled: Sequence[tuple[int, int, str]] = (),
-        drift: Sequence[tuple[int, Change]] = (),
-    ) -> str:
-        """Poll once; what went wrong. ``spoiled`` are answers: which one, how many of them, and how."""
-        stream = Stream(self.world.org, resource)
-        for at, times, name in spoiled:
-            for nth in range(at, at + times):
-                self.simulator.faults.at(nth, FAULTS[name]())
-        self._asked, self._drift = 0, drift
-        before, asked = self._watermarks(), len(self.simulator.requests)
-        try:
-            error = self.service.poll(stream, full=full).error
-        finally:
-            self._drift = ()
-            if spoiled:
-                self.simulator.faults.clear()
-        if error and self.points.trouble is no_trouble:
-            self._proves_nothing(before, self.simulator.requests[asked:])
-        return error
-
-    def _watermarks(self) -> dict[str, dict[str, int]]:
-        found = unwatched(self.store._connection, "SELECT resource, watermarks FROM stream")
-        return {resource: json.loads(text) for resource, text in found}
-
-    def _proves_nothing(self, before: Mapping[str, Mapping[str, int]], asked: Sequence[Seen]) -> None:
-        """Where it was an increment that failed, no watermark of its stream has moved."""
-        if not asked or "updatedAt ASC" not in ((asked[-1].filter or {}).get("order") or ()):
-            return
-        if any(one.path.endswith("/count") for one in asked):
-            return  # it was the second one of this poll
-        path = asked[-1].path.rsplit("/", 1)[1]
-        (resource,) = (name for name in FOLLOWED if RESOURCES[name].path == path)
-        after = self._watermarks()[resource]
-        known = before.get(resource, {})
-        assert {parent: after.get(parent) for parent in known} == known, "the watermark moved, and the poll failed"
-
     def _before_request(self, _request: object) -> None:
-        self._asked += 1
+        self.asked += 1
         self.world.clock.advance(7)
-        for at, change in self._drift:
-            if at == self._asked:
+        for at, change in self.drift:
+            if at == self.asked:
                 self.world.change(change)
-
-    def deliver(self, picks: Iterable[int] = ()) -> None:
-        """Let every sink take a turn, then these sends arrive and be answered."""
-        self._turn()
-        for pick in picks:
-            name = self.sinks[pick % len(self.sinks)]
-            self.flights[name].land(pick // len(self.sinks))
-
-    def _turn(self) -> list[float]:
-        pauses_s = []
-        self._hear()
-        for queue in self.service.drains:
-            paused, before = self.store.breaker(queue.name).paused, len(self.flights[queue.name].air)
-            pauses_s.append(queue.turn())
-            assert not paused or len(self.flights[queue.name].air) <= before, "it is paused, and sends"
-        return pauses_s
-
-    def deliver_due(self) -> None:
-        """Turns and answers until nothing more is due now."""
-        for _ in range(MOST_TURNS):
-            pauses_s = self._turn()
-            if not any(queue.flying for queue in self.service.drains) and min(pauses_s) > 0:
-                return
-            for flights in self.flights.values():
-                flights.land_all()
-        raise AssertionError("the queue does not end")
-
-    def deliver_all(self) -> None:
-        """Turns, answers and time until nothing is pending."""
-        for _ in range(MOST_TURNS):
-            pauses_s = self._turn()
-            if not unwatched(self.store._connection, "SELECT 1 FROM delivery WHERE state = 'pending' LIMIT 1"):
-                return
-            if not any(queue.flying for queue in self.service.drains):
-                self.ahead_ms += max(1, int(min(pauses_s) * 1000))
-            for flights in self.flights.values():
-                flights.land_all()
-        raise AssertionError("the queue does not end")
-
-    def work(self) -> None:
-        """What a process does all day."""
-        for resource in POLLED:
-            self.act(partial(self.poll, resource))
-            self.act(self.deliver_due)
-
-    def tidy(self) -> None:
-        self.service.tidy(KEEP)
-
-    def replay(self, sink: str | None = None) -> None:
-        """Send everything once more."""
-        self.store.again(Selection(sink=sink), ["delivered", "parked"], self.now_ms())
-
-    def retry(self, sink: str | None = None) -> None:
-        """Send what was given up once more."""
-        self.store.again(Selection(sink=sink), ["parked"], self.now_ms())
-
-    def pause(self, sink: str) -> None:
-        self.store.pause(sink, "an operator said so", self.now_ms())
-
-    def resume(self, sink: str) -> None:
-        self.store.pause(sink, "", self.now_ms())
-
-    def reconfigure(self, sinks: Iterable[str], routes: int) -> None:
-        self.configure(sinks, routes)
-        self.restart()
-
-    def drop(self, sink: str) -> None:
-        self._dropping = {key for key, row in self.ledger.file.rows.items() if key[0] == sink and row.state == "parked"}
-        self.store.drop(Selection(sink=sink))
-
-    def backup(self) -> None:
-        """Make a copy of the state, whole or not at all; what a dead process left of one is in nobody's way."""
-        before = self._backup.stat().st_ino if self._backup.exists() else 0
-        try:
-            with watched(self.points), View(self.path) as view:
-                view.backup(self._backup)
-        except Died:
-            self._backup.with_name(f"{self._backup.name}.part").write_bytes(b"half a backup")
-            raise
-        finally:
-            if self._backup.exists() and self._backup.stat().st_ino != before:
-                self.saved = self.ledger.file.copy()
-
-    def restore(self) -> None:
-        """Go on from the backup, by a clock that is right."""
-        if self.saved is None:
-            return
-        self.service.close()
-        self._restored_ms = max(self._restored_ms, self.ledger.file.last // 1000 + 1)
-        self.set_back(0, server=False)
-        for end in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + end).unlink(missing_ok=True)
-        shutil.copyfile(self._backup, self.path)
-        self.ledger.restore(self.saved)
-        self._restoring = True
-        self.start(self.points.doom)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import acts
 from lives import Life
 from mirror import SECOND_MS
 from scripted import SINKS
@@ -26,15 +27,15 @@ def rest(life: Life, *, full: bool = True) -> None:
     life.configure(SINKS)
     life.act(life.restart)
     for sink in SINKS:
-        life.act(partial(life.resume, sink))
-    life.act(life.retry)
+        life.act(partial(acts.resume, life, sink))
+    life.act(partial(acts.retry, life))
     life.world.clock.advance(LATEST_MS)
     _poll_until_quiet(life, full=full)
     told = life.ledger.file.last
     if not full:
         _poll_until_quiet(life, full=True)
         assert life.ledger.file.last == told, "a sweep found what no increment had told"
-    life.act(life.deliver_all)
+    life.act(partial(acts.deliver_all, life))
     check(life)
 
 
@@ -53,7 +54,7 @@ def _round(life: Life, *, full: bool) -> bool:
     life.world.clock.advance(61 * SECOND_MS)
     told = life.ledger.file.last
     for resource in POLLED:
-        assert life.poll(resource, full=full) == ""
+        assert acts.poll(life, resource, full=full) == ""
         life.look()
     streams = [Stream(life.world.org, name) for name in FOLLOWED]
     held = [life.store.decide(stream.name, Decision.APPROVE) for stream in streams]

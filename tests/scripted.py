@@ -117,6 +117,7 @@ class Receiver:
     def __init__(self, name: str, shape: Shape, ledger: Ledger) -> None:
         self.name, self.script = name, deque[str]()
         self.concurrency, self.batch_size = shape.concurrency, shape.batch_size
+        self.batch_wait_s, self.careful = 0.0, False
         self.wrong: AssertionError | None = None
         self.points: Points
         self._ledger = ledger

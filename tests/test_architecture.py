@@ -24,6 +24,7 @@ PARTS = {
     **dict.fromkeys(("connection", "exchange", "rate", "tls", "transport"), "http"),
     "endpoint": "sinks",
     "connections": "config",
+    "expected": "config",
     "objections": "config",
     "routing": "config",
     **dict.fromkeys(("running", "sweep"), "poll"),
@@ -31,7 +32,7 @@ PARTS = {
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
 PURE = {"batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "model", "pressure", "problems"}
-PURE |= {"hidden", "retry", "route", "shape"}
+PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "retry", "route", "shape"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}

@@ -148,7 +148,7 @@ def test_a_receiver_that_asks_for_a_rest_gets_it():
     breaker = answered(Breaker(), Later("busy", 30))
     assert (breaker.is_open, wait_s(breaker, NOW_MS)) == (False, 30)
     later_ms = NOW_MS + 30_000
-    assert [allowed(breaker, later_ms + minute * RAMP_MS, 4) for minute in range(4)] == [2, 3, 4, 4]
+    assert [allowed(breaker, later_ms + minute * 60_000, 4) for minute in range(4)] == [2, 3, 4, 4]
 
 
 def test_the_longest_rest_counts():

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterable
 from functools import partial
 
+import acts
 import pytest
 from broken import DYING
 from lives import Life, Tally, life
@@ -28,7 +29,7 @@ A_HISTORY = 20
 FURTHEST = 200
 """Points; a process has then done all that it has to, or nearly."""
 
-ACTS = (*[Life.work] * 6, Life.deliver_due, Life.restart, Life.tidy, Life.backup)
+ACTS = (*[acts.work] * 6, acts.deliver_due, Life.restart, acts.tidy, acts.backup)
 NAMED = {
     *(f"{when} {what}" for when in ("before", "after") for what in ("a request", "a send", "COMMIT")),
     *(f"{when} {what} {table}" for when in ("before", "after") for what, table in (
@@ -56,7 +57,7 @@ def live(rng: random.Random, deaths: int, tally: Tally) -> None:
 
 def _work(lived: Life, rng: random.Random, kinds: Iterable[str]) -> None:
     """Much happens to the account and to the receivers, and the poller works: more than it lives to do."""
-    for act in (rng.choice(ACTS), Life.work, Life.work):
+    for act in (rng.choice(ACTS), acts.work, acts.work):
         for _ in range(rng.randint(0, 3)):
             lived.world.change(_change(rng, list(kinds)))
         if rng.random() < 0.3:

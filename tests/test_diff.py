@@ -194,6 +194,13 @@ def test_the_digest_of_a_change_is_that_of_its_content(body, stamp):
     assert plain.digest == spelt.digest == moved.digest
 
 
+@pytest.mark.parametrize(("one", "other"), [("10.10", "10.1"), ("0.1", "0.10000000000000001"), ("1.5", '"1.5"')])
+def test_the_digest_of_a_change_tells_numbers_apart_as_they_are_written(one, other):
+    """Else two changes could have one id."""
+    first, second = (Memory(record(f'{{"x":{value}}}')).changes[0] for value in (one, other))
+    assert first.digest != second.digest
+
+
 # One by one
 
 
@@ -210,6 +217,7 @@ def test_the_digest_of_a_change_is_that_of_its_content(body, stamp):
         ("null", '""'),
         ("null", "false"),
         ('"1"', "1"),
+        ('"1.5"', "1.5"),
         ('""', '" "'),
         ("[]", "{}"),
         ("[1,2]", "[2,1]"),

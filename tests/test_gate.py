@@ -27,6 +27,7 @@ def test_without_a_limit_it_is_due_when_it_is_wanted():
 def test_a_pace_spreads_what_comes_at_once():
     """One each two seconds; after a rest the next goes at once."""
     gate = Gate(pace_s=2.0)
+    assert admit(gate, Traffic(), NOW_MS, NOW_MS) == Passage(NOW_MS, held=False, after=Traffic(next_ms=NOW_MS + 2000))
     assert run(gate, [NOW_MS] * 3 + [NOW_MS + 60_000]) == [NOW_MS, NOW_MS + 2000, NOW_MS + 4000, NOW_MS + 60_000]
 
 
@@ -44,7 +45,7 @@ def test_a_flood_is_held():
 
 def test_what_is_held_is_counted():
     """So that an operator sees how many wait for a word; it is due when it was wanted."""
-    traffic = Traffic(window_ms=NOW_MS, count=1)
+    traffic = Traffic(window_ms=NOW_MS, seen=1)
     for held in range(1, 4):
         due_ms, is_held, traffic = admit(Gate(pace_s=1.0, flood=1, per_s=60.0), traffic, NOW_MS + 5, NOW_MS)
         assert (due_ms, is_held, traffic.held) == (NOW_MS + 5, True, held)

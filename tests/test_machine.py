@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from unittest.mock import patch
 
+import acts
 import pytest
 from broken import ODD
 from hypothesis import HealthCheck, Phase, settings, stateful
@@ -59,20 +60,20 @@ troubles = st.builds(partial, st.just(fails), st.integers(0, 60), codes) | st.bu
 )
 
 ACTS = {
-    "work": Life.work,
-    "deliver": Life.deliver_due,
-    "tidy": Life.tidy,
+    "work": acts.work,
+    "deliver": acts.deliver_due,
+    "tidy": acts.tidy,
     "restart": Life.restart,
-    "back up": Life.backup,
-    "restore": Life.restore,
-    "replay": Life.replay,
+    "back up": acts.backup,
+    "restore": acts.restore,
+    "replay": acts.replay,
 }
 OPERATIONS = {
-    "pause": Life.pause,
-    "resume": Life.resume,
-    "retry": Life.retry,
-    "replay": Life.replay,
-    "drop": Life.drop,
+    "pause": acts.pause,
+    "resume": acts.resume,
+    "retry": acts.retry,
+    "replay": acts.replay,
+    "drop": acts.drop,
 }
 
 
@@ -100,7 +101,7 @@ class Machine(RuleBasedStateMachine):
     def time_passes(self, span_ms, tidy):
         self.life.world.clock.advance(span_ms)
         if tidy:
-            self.life.act(self.life.tidy)
+            self.life.act(partial(acts.tidy, self.life))
 
     @rule(span_ms=st.sampled_from(SPANS[:-3]), server=st.booleans())
     def a_clock_goes_back(self, span_ms, server):
@@ -110,26 +111,26 @@ class Machine(RuleBasedStateMachine):
 
     @rule(resource=polled, full=st.booleans(), drift=drift, spoiled=spoiled)
     def poll(self, resource, full, drift, spoiled):
-        self.life.act(partial(self.life.poll, resource, full=full, drift=drift, spoiled=spoiled))
+        self.life.act(partial(acts.poll, self.life, resource, full=full, drift=drift, spoiled=spoiled))
 
     @rule(resource=st.sampled_from(FOLLOWED), pick=places, values=st.lists(values, min_size=2, max_size=4))
     def poll_each_change(self, resource, pick, values):
         for value in values:
             self.life.world.change(Change("update", resource, pick, value))
-            self.life.act(partial(self.life.poll, "clients" if resource == "clients" else "prices"))
+            self.life.act(partial(acts.poll, self.life, "clients" if resource == "clients" else "prices"))
 
     @rule(changes=changes)
     def work(self, changes):
         self.change(changes)
-        self.life.work()
+        acts.work(self.life)
 
     @rule(picks=st.lists(st.integers(0, 15), max_size=6))
     def deliver(self, picks):
-        self.life.act(partial(self.life.deliver, picks))
+        self.life.act(partial(acts.deliver, self.life, picks))
 
     @rule()
     def deliver_what_is_due(self):
-        self.life.act(self.life.deliver_due)
+        self.life.act(partial(acts.deliver_due, self.life))
 
     @rule(sink=sinks, answers=st.lists(st.sampled_from(list(ANSWERS)), min_size=1, max_size=4))
     def a_receiver_will_say(self, sink, answers):
@@ -149,7 +150,7 @@ class Machine(RuleBasedStateMachine):
 
     def _act_and_work(self, act):
         self.life.act(partial(ACTS[act], self.life))
-        self.life.work()
+        acts.work(self.life)
 
     @rule(changes=changes, act=st.sampled_from(["work", "work", "deliver", "tidy", "replay"]), trouble=troubles)
     def fail(self, changes, act, trouble):
@@ -165,11 +166,11 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.life.saved)
     @rule()
     def restore(self):
-        self.life.act(self.life.restore)
+        self.life.act(partial(acts.restore, self.life))
 
     @rule(names=st.sets(st.sampled_from(list(SINKS)[1:])), routes=st.integers(0, len(ROUTES) - 1))
     def configure(self, names, routes):
-        self.life.act(partial(self.life.reconfigure, {"all", *names}, routes))
+        self.life.act(partial(acts.reconfigure, self.life, {"all", *names}, routes))
 
     @rule(sink=sinks, act=st.sampled_from(["pause", "resume", "retry", "replay", "drop"]))
     def operate(self, sink, act):

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import acts
 import pytest
 from broken import STUMBLING
 from lives import MEMORY, Life, life
@@ -39,9 +40,9 @@ TRIES = 4
 
 def begin(lived: Life) -> None:
     """There is something, and it is told."""
-    lived.act(partial(lived.poll, "clients"))
-    lived.act(partial(lived.poll, "prices"))
-    lived.act(lived.deliver_due)
+    lived.act(partial(acts.poll, lived, "clients"))
+    lived.act(partial(acts.poll, lived, "prices"))
+    lived.act(partial(acts.deliver_due, lived))
 
 
 def go_on(lived: Life) -> None:
@@ -51,14 +52,14 @@ def go_on(lived: Life) -> None:
     lived.world.change(Change("hard delete", "prices", 0, 0))
     lived.world.change(Change("update", "prices", 1, 3))
     lived.receivers["all"].script.extend(["refused for good", "later", "lost yes"])
-    lived.act(partial(lived.poll, "clients"))
-    lived.act(lived.deliver_due)
-    lived.act(partial(lived.poll, "prices", full=True))
-    lived.act(lived.deliver_due)
-    lived.act(lived.retry)
-    lived.act(lived.deliver_due)
+    lived.act(partial(acts.poll, lived, "clients"))
+    lived.act(partial(acts.deliver_due, lived))
+    lived.act(partial(acts.poll, lived, "prices", full=True))
+    lived.act(partial(acts.deliver_due, lived))
+    lived.act(partial(acts.retry, lived))
+    lived.act(partial(acts.deliver_due, lived))
     lived.world.clock.advance(15 * 86_400_000)
-    lived.act(lived.tidy)
+    lived.act(partial(acts.tidy, lived))
 
 
 def sweep(fail: Callable[[Life, int], Callable[[], bool]], first: int = 0, stride: int = 1) -> int:
@@ -158,8 +159,8 @@ def grow(lived: Life) -> None:
     for value in range(3):
         lived.world.change(Change("bulk create", "clients", 0, 6))
         lived.world.change(Change("bulk update", "clients", 0, value))
-        lived.act(partial(lived.poll, "clients"))
-        lived.act(lived.deliver_due)
+        lived.act(partial(acts.poll, lived, "clients"))
+        lived.act(partial(acts.deliver_due, lived))
 
 
 @pytest.mark.parametrize("build", STUMBLING.values(), ids=STUMBLING)

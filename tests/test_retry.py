@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from poller.model import Delivered, Gone, Later, Refused
 from poller.retry import (
+    BLOCKING_ATTEMPTS,
     EVENT_WAITS_S,
     RETRY_AFTER_CEILING_S,
     backoff,
@@ -192,3 +193,9 @@ def test_an_event_is_tried_ten_times(attempts, chance):
 def test_an_event_is_tried_for_three_days():
     """The schedule of Standard Webhooks: 75.6 hours from the first attempt to the tenth."""
     assert sum(event_wait_s(attempts, 0.5) for attempts in range(10)) / 3600 == pytest.approx(75.6, abs=0.1)
+
+
+def test_an_event_holds_back_those_behind_it_for_less_than_eight_hours():
+    """7.6, from its first attempt to the last one that they wait for."""
+    waits_s = (event_wait_s(attempts, 0.5) for attempts in range(BLOCKING_ATTEMPTS))
+    assert sum(waits_s) / 3600 == pytest.approx(7.6, abs=0.1)

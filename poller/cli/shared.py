@@ -59,6 +59,15 @@ def configuration(*, secrets: bool = False) -> Config:
     return config
 
 
+def configured() -> Config | None:
+    """The configuration, where there is any."""
+    try:
+        find(click.get_current_context().find_root().params["config"], os.environ)
+    except ConfigError:
+        return None
+    return configuration()
+
+
 def ask(path: Path, command: str, **request: object) -> dict[str, Any]:
     """What the poller that runs answers; raises ``control.NotRunning``."""
     try:

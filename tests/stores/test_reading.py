@@ -26,6 +26,7 @@ def filled(store, feed, make_record, now_ms, keep):
     sequences = [delivery.sequence for delivery in store.due("a", 2**60, 9)]
     keep(store, "a", Settlement(sequences[0], "delivered", 1, 0, 0), now_ms=now_ms + 50)
     keep(store, "a", Settlement(sequences[1], "parked", 10, 2, 0, "400"), breaker=WAITING, now_ms=now_ms + 60)
+    keep(store, "b", Settlement(sequences[0], "pending", 0, 1, now_ms), now_ms=now_ms + 70)
     return store
 
 

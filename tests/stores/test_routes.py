@@ -121,11 +121,14 @@ def test_a_delay_holds_up_nothing_else_of_the_record(store, show, now_ms):
 
 
 def test_a_pace_is_kept_over_commits(store, show, now_ms):
-    """One each ten seconds, counted in the database."""
+    """One each ten seconds, counted in the database; each route has its own."""
     paced = ROUTED._replace(gate=Gate(pace_s=10.0))
-    show("x", "y", targets=(paced,))
-    show("z", targets=(paced,), at_ms=now_ms + 1)
-    assert rows(store, "due_ms") == [(now_ms,), (now_ms + 10_000,), (now_ms + 20_000,)]
+    show("v", "w", targets=(paced,))
+    show("x", targets=(paced,), at_ms=now_ms + 1)
+    show("y", targets=(paced._replace(route="other"),), at_ms=now_ms + 2)
+    show("z", targets=(paced,), at_ms=now_ms + 3)
+    seconds = [0, 10, 20, 0.002, 30]
+    assert rows(store, "due_ms") == [(now_ms + int(after_s * 1000),) for after_s in seconds]
 
 
 def test_a_pace_goes_on_by_a_clock_that_was_set_back(store, show, now_ms):
@@ -178,6 +181,7 @@ def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
         ("held", now_ms + DAY_MS),
     ]
     assert store.release("big", Decision.APPROVE, now_ms + DAY_MS + 1) == 3
+    assert rows(store, "due_ms") == [(now_ms,)] * 2 + [(now_ms + DAY_MS + 1,)] * 3
     due = store.due("a", now_ms + DAY_MS + 1, 10)
     assert [one.sequence for one in due] == [*flood, *late]
     show("z", targets=(gate,), at_ms=now_ms + DAY_MS + 2)
@@ -194,6 +198,23 @@ def test_what_was_held_goes_at_the_pace_of_its_route(store, show, now_ms):
     assert rows(store, "due_ms") == [(now_ms,), (later_ms,), (later_ms + 10_000,), (later_ms + 20_000,)]
     store.pause("a", "", later_ms + 2)
     assert [one.sequence for one in store.due("a", later_ms + 9_999, 10)] == sequences[:2]
+
+
+@pytest.mark.parametrize(("decision", "state"), [(Decision.APPROVE, "pending"), (Decision.REJECT, None)])
+def test_a_decision_is_for_one_route(store, show, keep, now_ms, decision, state):
+    """And for what it holds; what another one holds goes on to be held, and what comes after that."""
+    big = ROUTED._replace(gate=Gate(flood=1, per_s=60.0))
+    other = big._replace(route="other")
+    [first, _] = show("x", "y", targets=(big, other))
+    keep(store, "a", Settlement(first, "delivered", 1, 0, 0, route="big"))
+    assert store.release("big", decision, now_ms + 1) == 1
+    show("z", targets=(other,), at_ms=now_ms + 120_000)
+    found = [
+        *[("big", "delivered"), ("other", "pending")],
+        *([("big", state)] if state else []),
+        *[("other", "held"), ("other", "held")],
+    ]
+    assert rows(store, "route, state") == found
 
 
 def test_what_is_approved_late_does_not_expire(store, show, keep, now_ms):
@@ -359,13 +380,24 @@ def test_what_nobody_could_route_stays_parked_without_its_route(store, show, now
     assert rows(store, "sink, state, error") == [("", "parked", "when: ...")]
 
 
+def test_what_another_route_parked_stays_parked(store, show, keep, now_ms):
+    """And what the same one sent to another sink stays as it is."""
+    undecided = [Target("", route=route, error="when: ...") for route in ("big", "other")]
+    [sequence] = show("x", targets=(*undecided, ROUTED))
+    keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+    store.again(Selection(route="big"), ["parked"], now_ms, lambda *_: (ROUTED._replace(sink="b"),))
+    assert rows(store) == [("", "other", "parked"), ("a", "big", "delivered"), ("b", "big", "pending")]
+
+
 def test_the_results_of_steps_are_there_at_the_next_send(store, show, keep, now_ms):
     """And until all are done, or longer where the delivery is parked."""
     (sequence,) = show("x", targets=(ROUTED,))
-    keep(store, "a", Settlement(sequence, "pending", 0, 0, 0, route="big", steps=b'{"pdf":1}'))
+    for steps in (b'{"pdf":1}', b'{"pdf":1,"mail":2}'):
+        keep(store, "a", Settlement(sequence, "pending", 0, 0, 0, route="big", steps=steps))
+        assert [one.steps for one in store.due("a", now_ms, 10)] == [steps]
     keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "422", route="big"))
     store.again(Selection(), ["parked"], now_ms)
-    assert [one.steps for one in store.due("a", now_ms, 10)] == [b'{"pdf":1}']
+    assert [one.steps for one in store.due("a", now_ms, 10)] == [steps]
     keep(store, "a", Settlement(sequence, "delivered", 2, 0, 0, route="big"))
     assert store._all("SELECT * FROM step") == []
 
@@ -437,6 +469,15 @@ def test_what_may_be_done_is_remembered_when_it_is_sent_again(store, show, keep,
         assert store.again(Selection(), ["parked"], now_ms + 15 * DAY_MS, reroute) == 1
         assert [one.begun for one in store.due("a", now_ms + 16 * DAY_MS, 10)] == [True]
         store.tidy(Keep(), now_ms + 31 * DAY_MS)
+
+
+def test_only_what_is_about_to_be_sent_has_begun(store, show, now_ms):
+    """Not what goes to another sink, by another route, or of another event."""
+    show("x", "y", targets=(ROUTED, Target("a"), ROUTED._replace(sink="b")))
+    [one] = [one for one in store.due("a", now_ms, 1) if one.route == "big"]
+    store.begin([one])
+    assert rows(store, "sequence, sink, route, begun").count((one.sequence, "a", "big", 1)) == 1
+    assert [begun for (begun,) in rows(store, "begun")].count(1) == 1
 
 
 def test_what_cannot_be_undone_is_not_replayed_by_the_way(store, show, keep, now_ms):

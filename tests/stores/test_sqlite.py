@@ -84,6 +84,16 @@ def test_a_commit_leaves_the_schedule_alone(store):
     assert (store.standing(stream).next_poll_ms, store.standing(stream).failures) == (5, 2)
 
 
+def test_streams_do_not_touch_each_other(store, make_feed, make_record):
+    """Neither their progress, nor the body of a record of the same name."""
+    clients, items = (make_feed(store, Stream("o", resource)) for resource in ("clients", "items"))
+    for feed in (clients, items):
+        feed.show(make_record("a", feed.stream.resource))
+    items.show(make_record("a", updated_ms=2000, deleted=True))
+    assert [store.standing(feed.stream).progress.polls for feed in (clients, items)] == [1, 2]
+    assert store.bodies(store.marks(clients.stream, "a").values()) == {"a": make_record("a", "clients").body}
+
+
 def test_a_sweep_can_be_asked_for(store):
     """It begins with the next poll."""
     stream = Stream("o", "clients")
@@ -173,6 +183,14 @@ def test_a_mark_comes_back_as_it_was(store, opened, feed, make_record):
     assert marks["a"] == Mark("a", 1000, digest(make_record("a").body), State.LIVE, "", 1)
     assert (marks["b"].updated_ms, marks["b"].body) == (None, 2)
     assert marks["a"].state is State.LIVE
+
+
+def test_a_mark_is_replaced_whole(store, feed, make_record):
+    """All of it may have changed."""
+    feed.show(make_record("a"))
+    mark = Mark("a", 2000, b"another digest", State.DELETED, "another parent", 0)
+    store.commit(feed.stream, Step(Progress(), [Finding(State.LIVE, mark, b"")]), 5)
+    assert store.marks(feed.stream, "a") == {"a": mark}
 
 
 def test_bodies_come_back_as_they_were(store, opened, feed, make_record):
@@ -271,6 +289,30 @@ def test_a_commit_that_fails_anywhere_did_not_happen(store, feed, make_record, t
     store._run("DROP TRIGGER temp.breaks")
     assert store.commit(feed.stream, step, 5) == 2
     assert len(events(store)) == 2
+
+
+def test_an_interrupt_in_a_transaction_undoes_it(store, feed, make_record):
+    """Also what is no error at all; and the next one begins anew."""
+    feed.show(make_record("a"))
+    before = everything(store)
+
+    def judge(_):
+        store._run("DELETE FROM delivery")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.settle("a", judge, 5)
+    assert everything(store) == before
+    feed.show(make_record("b"))
+
+
+def test_a_state_keeps_its_name(store, feed, make_record, opened):
+    """By which its lock file knows it; commits and restarts leave it alone."""
+    sql = "SELECT value FROM meta WHERE key = 'state'"
+    before = store._one(sql)
+    feed.show(make_record("a"))
+    store.again(Selection(), ["delivered"], 5)
+    assert reopened(store, opened)._one(sql) == before
 
 
 def test_a_stream_of_a_failed_commit_is_entered_again(store, make_feed, make_record):
