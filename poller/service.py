@@ -216,5 +216,5 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
     if deliver:
         origin = config.source.origin
-        sinks |= {name: Actions(shape_of, ways, stop, origin=origin) for name in config.queues()}
+        sinks |= {name: Actions(shape_of, ways, origin=origin) for name in config.queues()}
     return Service(config.plan(), api, store, sinks, stop, config.state.limits())

@@ -6,7 +6,7 @@ import pytest
 from process import eventually
 from systems.rows import ROWS, TRIGGERS, action_of, before, furnish, happen, routed
 from systems.scenes import STORE
-from systems.server import timeout
+from systems.server import slow, timeout
 from systems.world import World, route, table
 
 from poller.actions import Repeat
@@ -113,6 +113,22 @@ def test_what_must_not_be_repeated_can_be_dropped(world):
         assert world.states() == []
         poller.stop()
     assert world.site.run("once").code == 0
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("do", [KILLED[Repeat.NEVER][0], KILLED[Repeat.LOOK][0]])
+def test_a_stop_waits_for_the_answer(world, do):
+    """SIGTERM is no crash: what is asked for is settled, and nothing is left to look for."""
+    row, server = ROWS[do], world.servers[do.partition(".")[0]]
+    world.configure(routed(do), TRIGGERS[row.on])
+    record = before(world, row.on)
+    server.faults.append(slow(1.5))
+    with world.site.start() as poller:
+        poller.until(lambda: world.site.baselined(1))
+        happen(world, row.on, record)
+        poller.until(lambda: server.requests)
+        assert poller.stop().code == 0
+    assert world.states("state, begun, error") == [("delivered", 0, "")]
     assert len(server.requests) == 1
 
 
