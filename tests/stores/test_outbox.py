@@ -310,7 +310,7 @@ def test_what_waits_goes_along_with_a_clock_that_is_set_back(store, queue, settl
 
 
 def test_parked_deliveries_can_be_sent_again(store, queue, settle, keep, now_ms):
-    """With a new count of attempts, behind what is pending, as if it had never been sent."""
+    """With a new count of attempts, behind what is pending; that one may be done already is not forgotten."""
     for sequence in queue[:2]:
         keep(store, "a", Settlement(sequence, "parked", 10, 2, 0, "400", begun=True))
     assert store.again(Selection(sink="a"), ["parked"], now_ms + 50) == 2
@@ -320,7 +320,9 @@ def test_parked_deliveries_can_be_sent_again(store, queue, settle, keep, now_ms)
         settle(sequence, "delivered")
     assert due(store, now_ms + 50) == [queue[3], queue[0], queue[1]]
     found = store.due("a", now_ms + 50, 9)
-    assert {(one.attempts, one.troubles, one.begun) for one in found} == {(0, 0, False)}
+    assert {(one.sequence, one.attempts, one.troubles, one.begun) for one in found} == {
+        (sequence, 0, 0, sequence in queue[:2]) for sequence in (queue[0], queue[1], queue[3])
+    }
     assert store._all("SELECT DISTINCT settled_ms FROM delivery WHERE state = 'pending'") == [(None,)]
 
 
