@@ -310,9 +310,9 @@ def test_what_waits_goes_along_with_a_clock_that_is_set_back(store, queue, settl
 
 
 def test_parked_deliveries_can_be_sent_again(store, queue, settle, keep, now_ms):
-    """With a new count of attempts, behind what is pending, as if it had never been sent."""
-    for sequence in queue[:2]:
-        keep(store, "a", Settlement(sequence, "parked", 10, 2, 0, "400", begun=True))
+    """With a new count of attempts, behind what is pending; whether a send of it began is remembered."""
+    for sequence, begun in zip(queue[:2], (False, True), strict=True):
+        keep(store, "a", Settlement(sequence, "parked", 10, 2, 0, "400", begun=begun))
     assert store.again(Selection(sink="a"), ["parked"], now_ms + 50) == 2
     assert due(store, now_ms + 49) == [queue[2], queue[3]]
     assert due(store, now_ms + 50) == [queue[2], queue[3], queue[1]]
@@ -320,7 +320,8 @@ def test_parked_deliveries_can_be_sent_again(store, queue, settle, keep, now_ms)
         settle(sequence, "delivered")
     assert due(store, now_ms + 50) == [queue[3], queue[0], queue[1]]
     found = store.due("a", now_ms + 50, 9)
-    assert {(one.attempts, one.troubles, one.begun) for one in found} == {(0, 0, False)}
+    assert {one.sequence for one in found if one.begun} == {queue[1]}
+    assert {(one.attempts, one.troubles) for one in found} == {(0, 0)}
     assert store._all("SELECT DISTINCT settled_ms FROM delivery WHERE state = 'pending'") == [(None,)]
 
 
