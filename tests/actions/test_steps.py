@@ -3,15 +3,13 @@
 import json
 from decimal import Decimal
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from systems.acting import delivery
 
-from poller.actions.steps import FILE, Step, pack, scope_of, step_key, unpack
+from poller.actions.steps import FILE, pack, step_key, unpack
 from poller.expression import File
-from poller.model import Kind
-from poller.sources.spaceinvoices import RESOURCES
+from poller.shape import Step
 
 LEAVES = (
     st.none()
@@ -42,21 +40,6 @@ def test_decimals_keep_their_digits():
 def test_before_the_first_step_there_are_no_results():
     """Nothing is stored."""
     assert unpack(b"") == {}
-
-
-@pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize("resource", sorted(RESOURCES))
-def test_every_event_has_a_scope(resource, kind):
-    """The variables of expressions, of the envelope as it is stored."""
-    one = delivery(resource, kind)
-    scope = scope_of(one)
-    event = scope["event"]
-    assert (event["id"], event["resource"], event["kind"]) == (one.event_id, resource, kind)
-    assert event["trigger"] == f"{RESOURCES[resource].singular}.{kind}"
-    assert event["record_id"] == scope["data"]["id"]
-    assert event["organization"] == scope["data"]["organizationId"]
-    assert event["recorded"] > event["time"]
-    assert (scope["previous"] is not None) == (kind == Kind.UPDATED)
 
 
 def test_a_key_is_that_of_one_step_of_one_event():
