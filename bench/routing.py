@@ -9,7 +9,8 @@ from listing import STREAM, pages_of
 
 from poller import diff, route
 from poller.expression import condition
-from poller.model import Case, Change, Plan, Record, Route, Target
+from poller.model import Change, Record
+from poller.plan import Case, Plan, Route, Target
 from poller.sources.pages import read
 
 NOW_MS = 1_790_000_000_000

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from poller.actions import Connection
 from poller.actions.answer import Done
 from poller.actions.connections import tried
-from poller.model import Page, Plan, Record, Stream
+from poller.model import Page, Record, Stream
+from poller.plan import Plan
 from poller.sources import Increment, Source, SourceError, Sweep
 
 

@@ -13,8 +13,9 @@ from poller import connections, expected, routing
 from poller.actions import System, reading, systems
 from poller.actions.connections import ConnectionTable
 from poller.actions.connections import table as connection_table
-from poller.model import Plan, Resource, Target, Watch
+from poller.model import Resource
 from poller.objections import objections
+from poller.plan import Plan, Target, Watch
 from poller.pressure import Limits
 from poller.problems import nearest, problems
 from poller.settings import (

@@ -9,7 +9,8 @@ from poller.actions.call import NotThere, call_of
 from poller.actions.inputs import InputError
 from poller.actions.request import Request, build, masked
 from poller.expression import EvaluationError, read, template, write
-from poller.model import Delivery, Gate, Plan, Route, Scope, Target
+from poller.model import Delivery
+from poller.plan import Gate, Plan, Route, Scope, Target
 from poller.shape import VARIABLES, Shape, Step, render
 
 

@@ -8,7 +8,8 @@ import msgspec
 from poller.actions.request import Request
 from poller.explain import Doing, Sending, Verdict
 from poller.expression import write
-from poller.model import Advanced, Delivered, Delivery, Gate, Gone, Later, Outcome, Refused
+from poller.model import Advanced, Delivered, Delivery, Gone, Later, Outcome, Refused
+from poller.plan import Gate
 
 _JSON = "json"
 

@@ -3,7 +3,7 @@
 from math import ceil
 from typing import NamedTuple
 
-from poller.model import Gate
+from poller.plan import Gate
 
 
 class Traffic(NamedTuple):

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from poller import expression, shape
 from poller.actions import Action, System, find, inputs
 from poller.expression import Condition
-from poller.model import Watch
+from poller.plan import Watch
 from poller.routing import TRIGGERS, CaseTable, RouteTable, StepTable, places, route_name
 from poller.sinks import SinkConfig
 

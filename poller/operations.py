@@ -5,7 +5,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from poller.model import Plan
+from poller.plan import Plan
 from poller.route import anew
 from poller.stores import Decision
 from poller.stores.selection import Selection

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 from tabulate import tabulate
 
-from poller.model import Plan, format_time
+from poller.model import format_time
+from poller.plan import Plan
 from poller.stores import Standing, reading
 from poller.stores.selection import Selection
 

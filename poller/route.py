@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from poller import expression
 from poller.expression import EvaluationError
-from poller.model import Case, Change, Kind, Order, Plan, Route, Scope, Stream, Target, format_time
+from poller.model import Change, Kind, Stream, format_time
+from poller.plan import Case, Order, Plan, Route, Scope, Target
 
 
 def targets(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from poller import retry
-from poller.model import Watch
+from poller.plan import Watch
 from poller.sources import Denied, SourceError
 from poller.stores import Standing, StoreError
 

@@ -14,7 +14,8 @@ from poller.actions.sink import Actions
 from poller.config import Config
 from poller.connections import connections
 from poller.deliver import Drain
-from poller.model import Plan, Stream
+from poller.model import Stream
+from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
 from poller.running import Tools

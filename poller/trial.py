@@ -9,7 +9,8 @@ from poller.actions.sink import Actions
 from poller.actions.steps import unpack
 from poller.config import Config
 from poller.connections import connections
-from poller.model import Advanced, Delivered, Delivery, Outcome, Target
+from poller.model import Advanced, Delivered, Delivery, Outcome
+from poller.plan import Target
 from poller.route import anew, event_of, scope_of
 from poller.shaped import Shaped, Shapes
 from poller.sinks import Sink

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from structlog.testing import capture_logs
 
 from poller.deliver import IDLE_S, Drain
-from poller.model import Change, Delivered, Kind, Order, Stream, Target
+from poller.model import Change, Delivered, Kind, Stream
+from poller.plan import Order, Target
 from poller.stores import Outgoing, Progress, Step
 from poller.stores.sqlite import SqliteStore
 

@@ -16,7 +16,7 @@ import msgspec
 from mirror import Mirror, Told, read_event
 from upstream import FOLLOWED, IGNORE, World
 
-from poller.model import Order
+from poller.plan import Order
 from poller.retry import BLOCKING_ATTEMPTS
 
 Key = tuple[str, str]

@@ -23,7 +23,7 @@ from scripted import SINKS, Api, Flights, Receiver, Wire
 from upstream import FOLLOWED, IGNORE, Change, World
 
 from poller import service
-from poller.model import Case, Plan, Route, Target
+from poller.plan import Case, Plan, Route, Target
 from poller.service import Service
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Keep, StoreError

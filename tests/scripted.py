@@ -12,7 +12,8 @@ from mirror import InProcess
 from points import Points
 
 from poller.http import Response
-from poller.model import Delivered, Delivery, Gone, Later, Order, Outcome, Refused
+from poller.model import Delivered, Delivery, Gone, Later, Outcome, Refused
+from poller.plan import Order
 from poller.simulator import Simulator
 from poller.simulator.http import Answer, Request
 

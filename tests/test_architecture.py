@@ -23,6 +23,7 @@ SHELL = 6
 PARTS = {
     **dict.fromkeys(("connection", "exchange", "rate", "tls", "transport"), "http"),
     "endpoint": "sinks",
+    "plan": "model",
     "connections": "config",
     "expected": "config",
     "objections": "config",
@@ -31,8 +32,8 @@ PARTS = {
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-PURE = {"batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "model", "pressure", "problems"}
-PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "retry", "route", "shape"}
+PURE = {"batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "model", "plan", "pressure"}
+PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "problems", "retry", "route", "shape"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poller.config import Config, ConfigError, find, load
-from poller.model import Case, Order, Route, Target
+from poller.plan import Case, Order, Route, Target
 from poller.pressure import Limits
 from poller.problems import tables
 from poller.settings import Secret

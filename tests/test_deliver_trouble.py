@@ -15,7 +15,8 @@ from receiver import Receiver, answer
 from poller import retry
 from poller.breaker import FAILURES, Breaker
 from poller.deliver import IDLE_S, Drain, drain
-from poller.model import Delivered, Gone, Later, Order, Refused
+from poller.model import Delivered, Gone, Later, Refused
+from poller.plan import Order
 from poller.retry import BLOCKING_ATTEMPTS, EVENT_WAITS_S
 from poller.sinks.webhook import Config
 from poller.stores import Keep

@@ -10,7 +10,8 @@ from poller import explanation
 from poller.config import load
 from poller.connections import veiled_connections
 from poller.explain import Making, event_in, explain
-from poller.model import CLOUDEVENT, Advanced, Delivered, Gate, Gone, Kind, Later, Refused
+from poller.model import CLOUDEVENT, Advanced, Delivered, Gone, Kind, Later, Refused
+from poller.plan import Gate
 from poller.route import scope_of, targets
 from poller.routing import TRIGGERS
 from poller.samples import sample

@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from poller.breaker import Breaker
-from poller.model import Case, Change, Gate, Kind, Plan, Route, Stream, Target
+from poller.model import Change, Kind, Stream
 from poller.operations import operations, plain
+from poller.plan import Case, Gate, Plan, Route, Target
 from poller.stores import Decision, Outgoing, Progress, Settlement, Step, Verdict
 from poller.stores.selection import Selection
 from poller.stores.sqlite import SqliteStore

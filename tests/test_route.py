@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.envelope import seal
-from poller.model import Case, Change, Kind, Order, Plan, Route, Stream, Target
+from poller.model import Change, Kind, Stream
+from poller.plan import Case, Order, Plan, Route, Target
 from poller.route import lane, scope, scope_of, targets
 from poller.samples import sample
 from poller.sources.spaceinvoices import RESOURCES

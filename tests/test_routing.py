@@ -8,7 +8,7 @@ from poller.actions import Repeat
 from poller.config import ConfigError, load
 from poller.expression import EvaluationError
 from poller.gate import Traffic, admit
-from poller.model import Gate
+from poller.plan import Gate
 from poller.shape import define_text
 
 SINKS = """

@@ -16,7 +16,8 @@ from poller.config import Config
 from poller.connections import veiled_connections
 from poller.expected import ExpectedTable
 from poller.explain import Making, event_in, explain
-from poller.model import Kind, Plan, Route
+from poller.model import Kind
+from poller.plan import Plan, Route
 from poller.problems import nearest
 from poller.route import matches
 from poller.routing import TRIGGERS, trigger_named

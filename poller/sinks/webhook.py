@@ -14,7 +14,8 @@ from poller.batch import MOST, split
 from poller.endpoint import EndpointUrl, ProxyTable, literal
 from poller.envelope import Message
 from poller.http import Client, HttpError, Link, Response, Stale
-from poller.model import CLOUDEVENT, Delivery, Later, Order, Outcome
+from poller.model import CLOUDEVENT, Delivery, Later, Outcome
+from poller.plan import Order
 from poller.retry import outcome
 from poller.settings import Duration, FilePath, Interval, Secret, SettingError, Strict, is_loopback
 from poller.sinks import SinkConfig

@@ -8,7 +8,8 @@ import msgspec
 
 from poller import route
 from poller.gate import Traffic, admit
-from poller.model import Gate, Stream, Target
+from poller.model import Stream
+from poller.plan import Gate, Target
 from poller.shape import done_still
 from poller.stores.selection import Chosen
 

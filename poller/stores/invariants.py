@@ -15,7 +15,8 @@ from sqlite_utils import Database
 from poller import envelope, retry, route
 from poller.breaker import Breaker
 from poller.diff import digest
-from poller.model import Order, Stream, Target, format_time
+from poller.model import Stream, format_time
+from poller.plan import Order, Target
 from poller.stores import rows
 from poller.stores.bodies import Codec
 from poller.stores.schema import migrations

@@ -13,7 +13,8 @@ from sqlite_utils import Database
 
 from poller.breaker import Breaker
 from poller.diff import Finding
-from poller.model import Delivery, Mark, Quarantined, State, Stream, Target
+from poller.model import Delivery, Mark, Quarantined, State, Stream
+from poller.plan import Target
 from poller.pressure import Load
 from poller.stores import (
     Decision,

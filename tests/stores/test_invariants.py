@@ -6,7 +6,8 @@ from contextlib import closing
 import pytest
 
 from poller.breaker import Breaker
-from poller.model import Order, State
+from poller.model import State
+from poller.plan import Order
 from poller.stores import Settlement
 from poller.stores.invariants import _RULES
 from poller.stores.reading import View

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from poller import retry
 from poller.breaker import Breaker
-from poller.model import Order, Stream
+from poller.model import Stream
+from poller.plan import Order
 from poller.stores import Settlement, StoreError, Verdict, outbox
 from poller.stores.selection import Selection, selected
 

@@ -7,7 +7,8 @@ from contextlib import closing
 import pytest
 from sqlite_utils import Database
 
-from poller.model import Gate, Order, Stream, Target
+from poller.model import Stream
+from poller.plan import Gate, Order, Target
 from poller.shape import define
 from poller.stores import Decision, Keep, Outgoing, Progress, Settlement, Step
 from poller.stores import schema as tables
