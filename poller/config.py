@@ -163,7 +163,7 @@ class Config(Strict):
 
     def known_systems(self) -> Mapping[str, System]:
         """The systems that actions are done in: those that are shipped, and those of the configuration."""
-        return {**systems(), **{name: reading.system(name, raw) for name, raw in self.systems.items()}}
+        return systems({name: reading.system(name, raw) for name, raw in self.systems.items()})
 
     def ways(self) -> routing.Ways:
         """The routes, what they send, and the queues of those that do actions."""
@@ -290,7 +290,7 @@ def _config(raw: Mapping[str, Any], origin: str) -> Config:
     tables = {"stdout": {"kind": "stdout"}} if raw.get("sinks", {}) == {} else raw["sinks"]
     names = list(tables) if isinstance(tables, Mapping) else []
     found: list[str] = []
-    known = {**systems(), **connections.systems(raw.get("systems", {}), found)}
+    known = systems(connections.systems(raw.get("systems", {}), found))
     sinks = {name: sink for name in names if (sink := _sink(name, tables[name], found)) is not None}
     ways = raw.get("connections", {})
     ways = connections.read(ways, known, found) if isinstance(ways, Mapping) else ways

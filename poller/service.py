@@ -210,12 +210,11 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     stop = threading.Event()
     api = source(config, stop)
     receivers: dict[str, Sink] = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
-    ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if deliver else {}
+    queues = config.queues() if deliver else ()
+    ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
     store = SqliteStore(state or config.state.path, api.name, accept_loss=accept_loss)
     shape_of = Shapes(config.ways().shapes, store.shape)
     store.keep_shapes(config.shapes())
     sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
-    if deliver:
-        origin = config.source.origin
-        sinks |= {name: Actions(shape_of, ways, origin=origin) for name in config.queues()}
+    sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
     return Service(config.plan(), api, store, sinks, stop, config.state.limits())
