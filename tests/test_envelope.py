@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from poller.envelope import array, event_id, origin, partition_key, seal, sign, signing_key, trigger
+from poller.envelope import array, event_id, origin, partition_key, seal, sign, signing_key, single, trigger
 from poller.model import Change, Delivery, Kind, Stream
 from poller.sources.spaceinvoices import RESOURCES
 
@@ -183,6 +183,12 @@ def test_a_prefixed_secret_has_to_be_base64(secret):
 
 def _delivery(name):
     return Delivery("hook", 1, 1, name, "client.created", 0, 0, b'{"id":"%b","data":{"total":10.10}}' % name.encode())
+
+
+def test_an_event_by_itself_is_what_was_stored():
+    """Under its own id, in its own words, and said to be what they are."""
+    delivery = _delivery("evt_a")._replace(content_type="application/json")
+    assert single(delivery) == ("evt_a", "application/json", delivery.body)
 
 
 def test_a_batch_is_an_array_of_the_same_bytes():

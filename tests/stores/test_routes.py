@@ -9,6 +9,7 @@ from sqlite_utils import Database
 
 from poller.model import Stream
 from poller.plan import Gate, Order, Target
+from poller.route import lane
 from poller.shape import define
 from poller.stores import Decision, Keep, Outgoing, Progress, Settlement, Step
 from poller.stores import schema as tables
@@ -271,11 +272,9 @@ def test_what_goes_through_its_route_once_more_waits_as_others_of_it(store, show
     show("z", targets=mended)
     before = rows(store, "lane")
     assert store.again(Selection(), ["parked"], now_ms, lambda *_: mended) == 1
-    lanes = [lane for (lane,) in rows(store, "lane")]
-    assert [(lane,) for lane in lanes[::2]] == before[::2]
-    expected = {Order.RECORD: lanes[1], Order.STREAM: lanes[0], Order.SINK: 0, Order.NONE: sequences[1]}
-    assert lanes[1] == expected[order]
-    assert (lanes[1] in (lanes[0], lanes[2])) == (order in (Order.STREAM, Order.SINK))
+    own = (lane(mended[0], Stream("o", "clients"), "y", sequences[1]),)
+    assert rows(store, "lane") == [before[0], own, before[2]]
+    assert (own == before[0]) == (order in (Order.STREAM, Order.SINK))
 
 
 def test_only_what_a_route_parked_goes_through_it_once_more(store, show, keep, now_ms):

@@ -37,8 +37,9 @@ def old(store, feed, make_record, keep, now_ms):
 def tidy(store, now_ms, keep=KEEP):
     """To the end; how many chunks it took."""
     chunks = 0
-    while store.tidy(keep, now_ms):
+    while done := store.tidy(keep, now_ms):
         chunks += 1
+        assert done > 0
         assert chunks < 1000
     return chunks
 
