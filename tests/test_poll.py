@@ -793,6 +793,26 @@ def test_a_price_list_that_goes_after_its_first_reading_failed(prices, simulator
     assert sorted(kinds(events)) == sorted([("deleted", new), *(("deleted", one) for one in ids[:2])])
 
 
+def test_a_price_list_that_is_away_while_a_first_sight_goes_on(rig_of, simulator, account, org):
+    """It was half read before, and is back before the end: increments tell the rest of its prices, no sweep is needed."""
+    lists = [account.create(org, "price_lists") for _ in range(2)]
+    ids = {one: account.bulk_create(org, "prices", 4, parent=one) for one in lists}
+    rig, (half, other) = rig_of(plan("prices", "price_lists", emit_first=True)), lists
+    rig.now_ms.advance(HOUR_MS)  # beyond the overlap
+    simulator.page_cap = 2
+    for failing, act in ((half, account.soft_delete), (other, account.restore)):
+        simulator.faults.at(2, faults.html, path=failing)
+        with pytest.raises(Incomplete):
+            rig.poll(org, "prices")
+        act(org, "price_lists", half)
+    for _ in range(3):
+        rig.now_ms.advance(HOUR_MS)
+        rig.run(org, "prices")
+    told = [event.record_id for event in rig.news() if event.resource == "prices"]
+    assert sorted(told) == sorted([*ids[half], *ids[other]])
+    assert rig.poll(org, "prices", full=True) == []
+
+
 @pytest.mark.parametrize("silent", [True, False])
 def test_a_price_list_that_goes_in_the_first_sight(rig_of, simulator, account, org, silent):
     """It was half read when it was not there for a moment: the rest of its prices is read later."""
