@@ -794,7 +794,7 @@ def test_a_price_list_that_goes_after_its_first_reading_failed(prices, simulator
 
 
 def test_a_price_list_that_is_away_while_a_first_sight_goes_on(rig_of, simulator, account, org):
-    """It was half read before, and is back before the end: increments tell the rest of its prices, no sweep is needed."""
+    """It was half read before, and is back before the end: increments tell the rest of its prices."""
     lists = [account.create(org, "price_lists") for _ in range(2)]
     ids = {one: account.bulk_create(org, "prices", 4, parent=one) for one in lists}
     rig, (half, other) = rig_of(plan("prices", "price_lists", emit_first=True)), lists
