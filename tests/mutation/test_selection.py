@@ -1,5 +1,6 @@
 """What mutmut asks of the tests that it runs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,18 +9,28 @@ import tomllib
 import pytest
 from mutated import ROOT
 
-MUTMUT = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+SELECTED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]["pytest_add_cli_args_test_selection"]
+COLLECT = """
+import json, sys, pytest
 
+class Names:
+    def pytest_collection_modifyitems(self, items):
+        self.names = [item.nodeid for item in items]
 
-def collected(names):
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-pno:cacheprovider", *names]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    return found.returncode, [line for line in found.stdout.splitlines() if "::" in line]
+found, again = Names(), Names()
+for plugin, wanted in ((found, sys.argv[1:]), (again, [])):
+    assert pytest.main(["--collect-only", "-qq", "-pno:cacheprovider", *(wanted or found.names)], [plugin]) == 0
+print()
+print(json.dumps([found.names, again.names]))
+"""
 
 
 @pytest.mark.skipif("MUTANTS" not in os.environ, reason="make mutants asks: it takes some seconds")
 def test_every_test_can_be_named():
     """Mutmut names those that it wants; where one has no such name, none runs, and each mutant counts as noticed."""
-    _, names = collected(MUTMUT["pytest_add_cli_args_test_selection"])
-    assert len(names) > 500
-    assert collected(names) == (0, names)
+    command = [sys.executable, "-c", COLLECT, *SELECTED]
+    collected = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert collected.returncode == 0, collected.stdout
+    found, again = json.loads(collected.stdout.splitlines()[-1])
+    assert len(found) > 500
+    assert again == found
