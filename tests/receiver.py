@@ -288,5 +288,8 @@ def _take(sock, number, data):
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     length = int(headers.get("content-length", "0"))
     while len(body) < length:
-        body += sock.recv(65536)
+        more = sock.recv(65536)
+        if not more:
+            return None, b""  # the sender was killed in the middle
+        body += more
     return Record(time.time(), number, method, target, headers, body[:length]), body[length:]
