@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help run test check lint bench mutants lock install clean
+.PHONY: help run test check soak lint bench mutants lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -34,6 +34,14 @@ lint: $(INSTALLED) ## Check format, style and types
 
 check: lint ## What a change has to pass: lint, then all tests
 	@$(MAKE) --no-print-directory test
+
+soak: export KILLS := $(or $(KILLS),1000)
+soak: export CRASHES := $(or $(CRASHES),10000)
+soak: export FAULT_STRIDE := 1
+soak: export MACHINE_EXAMPLES := $(or $(MACHINE_EXAMPLES),5000)
+soak: export MACHINE_STEPS := $(or $(MACHINE_STEPS),500)
+soak: $(INSTALLED) ## Kill it, crash it and drive it for hours (KILLS= CRASHES= MACHINE_EXAMPLES= say how much)
+	@$(BIN)/python -m pytest -v tests/test_kill_loop.py tests/test_crashes.py tests/test_nth_fault.py tests/test_machine.py $(ARGS)
 
 bench: $(INSTALLED) ## Measure speed and memory
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from figures import Figure, Table, Timing, rates, timed
 from listing import STREAM, Scripted, pages_of
 
-from poller.model import Plan, Target, Watch
+from poller.plan import Plan, Target, Watch
 from poller.poll import poll
 from poller.running import Poll, Tools
 from poller.sources import Source

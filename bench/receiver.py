@@ -1,16 +1,19 @@
 """A receiver of webhooks that says yes to everything, as fast as it can: ``python receiver.py`` prints its port.
 
-A GET of ``/events`` is answered by how many events came in all that was signed.
+A GET of ``/events`` is answered by how many events came in all that was signed, one of ``/times`` by when each request
+came, in nanoseconds of the system's monotonic clock, a line each.
 """
 
 import asyncio
 import re
 import sys
+from time import monotonic_ns
 from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _YES = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _events = [0]
+_times_ns: list[int] = []
 
 
 class Receiver(asyncio.Protocol):
@@ -30,19 +33,30 @@ class Receiver(asyncio.Protocol):
             if len(self._unread) < size:
                 return
             body, self._unread = self._unread[end:size], self._unread[size:]
-            self._transport.write(_count() if head.startswith(b"GET /events ") else _taken(head, body))
+            self._transport.write(_ASKED.get(head[: head.find(b" HTTP/")], _taken)(head, body))
 
 
 def _taken(head: bytes, body: bytes) -> bytes:
     if b"webhook-signature: v1," not in head:
         return _YES.replace(b"200", b"401")
     _events[0] += body.count(b'{"specversion":')
+    _times_ns.append(monotonic_ns())
     return _YES
 
 
-def _count() -> bytes:
-    text = b"%d" % _events[0]
+def _count(_head: bytes, _body: bytes) -> bytes:
+    return _said(b"%d" % _events[0])
+
+
+def _times(_head: bytes, _body: bytes) -> bytes:
+    return _said(b"\n".join(b"%d" % time_ns for time_ns in _times_ns))
+
+
+def _said(text: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+
+
+_ASKED = {b"GET /events": _count, b"GET /times": _times}
 
 
 async def main() -> None:

@@ -2,26 +2,32 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import core
 import delivery
 import idle
+import latency
 import memory
+import routing
 import startup
+import sustained
 from figures import Table, machine
 
 from poller import log
 
-Section = Callable[[argparse.Namespace], Table]
+Section = Callable[[argparse.Namespace], Sequence[Table]]
 
 SECTIONS: dict[str, Section] = {
-    "core": lambda asked: core.report(asked.records, asked.runs),
-    "idle": lambda asked: idle.report(asked.polls, asked.runs),
-    "delivery": lambda asked: delivery.report(asked.events, asked.runs),
-    "memory": lambda asked: memory.report(asked.records),
-    "startup": lambda asked: startup.report(asked.runs),
+    "core": lambda asked: [core.report(asked.records, asked.runs)],
+    "idle": lambda asked: [idle.report(asked.polls, asked.runs)],
+    "routing": lambda asked: [routing.report(asked.events, asked.runs)],
+    "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],
+    "sustained": lambda asked: sustained.report(asked.events, asked.runs),
+    "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
+    "memory": lambda asked: [memory.report(asked.records)],
+    "startup": lambda asked: [startup.report(asked.runs)],
 }
 """What is measured, by name, in this order."""
 
@@ -45,8 +51,9 @@ def main(argv: list[str] | None = None) -> None:
     print("\n".join(f"{name:13} {value}" for name, value in about.items()))
     tables = []
     for name in asked.only or SECTIONS:
-        tables.append(SECTIONS[name](asked))
-        print("\n" + tables[-1].text(), flush=True)
+        for table in SECTIONS[name](asked):
+            tables.append(table)
+            print("\n" + table.text(), flush=True)
     if asked.json:
         asked.json.write_text(json.dumps({"machine": about, "tables": [table.json() for table in tables]}, indent=1))
 

@@ -47,15 +47,21 @@ def compose(due: Iterable[Delivery], size: int, wait_s: float, now_ms: int) -> C
 
 
 def split(
-    batch: Sequence[Delivery], ask: Callable[[Sequence[Delivery]], Outcome], late: Callable[[], bool]
+    batch: Sequence[Delivery],
+    ask: Callable[[Sequence[Delivery]], Outcome],
+    late: Callable[[], bool],
+    *,
+    apart: bool = False,
 ) -> list[Outcome]:
     """Send a batch by ``ask``, and where it is refused its halves, until those that are to blame are alone.
+
+    ``apart``: all are alone from the beginning.
 
     Only what was refused alone is ``Refused``. Trouble of the receiver is the outcome of all that it did not
     answer for. They are for later, too, once it is ``late``, and once several in a row were refused alone: then
     hardly each is to blame, and the receiver does not want to be asked about all the others now.
     """
-    parts = deque([batch] if batch else [])
+    parts = deque([[one] for one in batch] if apart else [batch] if batch else [])
     outcomes: list[Outcome] = []
     refused = 0
     while parts:

@@ -61,6 +61,15 @@ def _is_beyond(time_ms: int, now_ms: int) -> bool:
     return time_ms - now_ms > retry.RETRY_AFTER_CEILING_S * 1000
 
 
+def set_back(breaker: Breaker, by_ms: int) -> Breaker:
+    """The same breaker, by a clock that was set back by so much."""
+    opened_ms, wait_until_ms, ramp_ms = (
+        max(1, time_ms - by_ms) if time_ms else 0
+        for time_ms in (breaker.opened_ms, breaker.wait_until_ms, breaker.ramp_ms)
+    )
+    return replace(breaker, opened_ms=opened_ms, wait_until_ms=wait_until_ms, ramp_ms=ramp_ms)
+
+
 def allowed(breaker: Breaker, now_ms: int, concurrency: int) -> int:
     """How many sends there may be at once, of ``concurrency`` at most."""
     if breaker.is_open:
@@ -83,6 +92,8 @@ def after(
     """The breaker after an answer to a delivery."""
     if isinstance(outcome, Gone):
         return replace(breaker, paused=outcome.reason, error=outcome.reason)
+    if isinstance(outcome, Refused) and outcome.unsent:
+        return breaker
     if isinstance(outcome, Refused):
         breaker = replace(breaker, strange=breaker.strange + (delivery.attempts == 0) if outcome.strange else 0)
     if isinstance(outcome, Delivered | Advanced):

@@ -1,13 +1,18 @@
-"""Whether everything is as it has to be before a start: token, organizations, and filters that really filter.
+"""Whether everything is as it has to be before a start: token, organizations, connections, filters that really filter.
 
 An API that silently ignores a filter would lose changes silently, so each one is tried on each resource.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median_low
+from threading import Event
 from typing import NamedTuple
 
-from poller.model import Page, Plan, Record, Stream
+from poller.actions import Connection
+from poller.actions.answer import Done
+from poller.actions.connections import tried
+from poller.model import Page, Record, Stream
+from poller.plan import Plan
 from poller.sources import Increment, Source, SourceError, Sweep
 
 
@@ -17,6 +22,18 @@ class Finding(NamedTuple):
     what: str
     told: str
     well: bool | None
+
+
+def tried_connections(ways: Mapping[str, Connection], stop: Event) -> Iterator[Finding]:
+    """Ask each connection for what is cheapest, and changes nothing."""
+    for name, way in ways.items():
+        answer, what = tried(way, stop), f"connections.{name}"
+        if answer is None:
+            yield Finding(what, "its system names nothing to ask for", well=None)
+        elif isinstance(answer, Done):
+            yield Finding(what, f"{way.system.title} answers", well=True)
+        else:
+            yield Finding(what, answer.reason, well=False)
 
 
 def check(source: Source, plan: Plan) -> Iterator[Finding]:

@@ -1,21 +1,36 @@
 """The configuration: its tables, where it is found, and what the loops need of it."""
 
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from poller import connections, routing
-from poller.actions import BadSystem, System, reading, systems
+from poller import connections, expected, routing
+from poller.actions import System, reading, systems
 from poller.actions.connections import ConnectionTable
 from poller.actions.connections import table as connection_table
-from poller.model import Plan, Resource, Target, Watch
+from poller.model import Resource
+from poller.objections import objections
+from poller.plan import Plan, Target, Watch
 from poller.pressure import Limits
 from poller.problems import nearest, problems
-from poller.settings import Duration, FilePath, HttpsUrl, Interval, Secret, SettingError, Size, Strict, Strings, secrets
+from poller.settings import (
+    Duration,
+    FilePath,
+    HttpsUrl,
+    Interval,
+    Secret,
+    SettingError,
+    Size,
+    Strict,
+    Strings,
+    secrets,
+    unprinted,
+)
 from poller.sinks import SinkConfig, kinds
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Keep
@@ -24,6 +39,7 @@ TOKEN_VARIABLE = "SPACE_INVOICES_TOKEN"  # noqa: S105 - a name, not a secret
 """The environment variable whose token alone is enough to run."""
 
 _PLACES = (Path("config.toml"), Path("/etc/poller/config.toml"))
+_TELLING = 12  # characters: a shorter part of a URL is hardly a secret, and hiding it would hide words
 
 
 class ConfigError(Exception):
@@ -38,6 +54,12 @@ def _organization(name: str) -> str:
     if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
         raise ValueError(f'"{name}" is not the id of an organization')
     return name
+
+
+def _origin(mark: str) -> str:
+    if not (mark.isascii() and re.fullmatch(r"[\w.-]{1,64}", mark)):
+        raise ValueError("should have letters, digits, dots, - and _, 64 at most")
+    return mark
 
 
 def _resource(value: object) -> object:
@@ -84,7 +106,7 @@ class SourceTable(Strict):
     rate: Annotated[float, Field(gt=0, le=100)] = 20.0
     count_every: Annotated[int, Field(ge=1)] = 10
     full_sweep: Annotated[int, Field(ge=1)] = 4
-    origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "poller"
+    origin: Annotated[str, AfterValidator(_origin)] = "poller"
 
 
 class ResourceTable(Strict):
@@ -137,10 +159,11 @@ class Config(Strict):
     systems: dict[str, Any] = Field(default_factory=dict)
     connections: dict[str, ConnectionTable] = Field(default_factory=dict)
     state: StateTable = StateTable()
+    test: Annotated[tuple[expected.ExpectedTable, ...], Field(strict=False)] = ()
 
     def known_systems(self) -> Mapping[str, System]:
         """The systems that actions are done in: those that are shipped, and those of the configuration."""
-        return {**systems(), **{name: reading.system(name, raw) for name, raw in self.systems.items()}}
+        return systems({name: reading.system(name, raw) for name, raw in self.systems.items()})
 
     def ways(self) -> routing.Ways:
         """The routes, what they send, and the queues of those that do actions."""
@@ -162,6 +185,13 @@ class Config(Strict):
 
     def plan(self) -> Plan:
         """What is followed and where events go; a resource stands before those listed by it."""
+        sinks = tuple(Target(name, table.order) for name, table in self.sinks.items())
+        ways = self.ways()
+        origin = self.source.origin if ways.stamps else ""
+        return Plan({watch.resource.name: watch for watch in self.watches()}, ways.routes, sinks, origin)
+
+    def watches(self) -> Sequence[Watch]:
+        """What is followed, in the order of ``plan``."""
         asked = {row.name: self._watch(row) for row in RESOURCES.values() if self._asked(row)}
         needed = {
             parent: watch
@@ -169,11 +199,7 @@ class Config(Strict):
             if (parent := watch.resource.parent) is not None and parent not in asked
         }
         rows = [*(self._watch(RESOURCES[parent], child) for parent, child in needed.items()), *asked.values()]
-        rows.sort(key=lambda watch: watch.resource.parent is not None)
-        sinks = tuple(Target(name, table.order) for name, table in self.sinks.items())
-        ways = self.ways()
-        origin = self.source.origin if ways.stamps else ""
-        return Plan({watch.resource.name: watch for watch in rows}, ways.routes, sinks, origin)
+        return sorted(rows, key=lambda watch: watch.resource.parent is not None)
 
     def check_secrets(self, origin: str = "") -> None:
         """Read every secret once; raises ``ConfigError`` naming each that failed. ``origin`` is the file."""
@@ -185,6 +211,14 @@ class Config(Strict):
                 found.append(f"{key}: {error}")
         if found:
             raise ConfigError(origin, found)
+
+    def hidden(self) -> Iterator[str]:
+        """What no message may show: every secret, and of URLs that are not printed what follows their host."""
+        for _, secret in secrets(self):
+            yield secret.reveal()
+        for url in unprinted(self):
+            parts = urlsplit(url)
+            yield from (part for part in (parts.path, parts.query) if len(part) >= _TELLING)
 
     def _asked(self, row: Resource) -> bool:
         return self.resources[row.name] is not None if row.name in self.resources else not row.opt_in
@@ -256,31 +290,22 @@ def _config(raw: Mapping[str, Any], origin: str) -> Config:
     tables = {"stdout": {"kind": "stdout"}} if raw.get("sinks", {}) == {} else raw["sinks"]
     names = list(tables) if isinstance(tables, Mapping) else []
     found: list[str] = []
-    known = {**systems(), **_systems(raw.get("systems", {}), found)}
+    known = systems(connections.systems(raw.get("systems", {}), found))
     sinks = {name: sink for name in names if (sink := _sink(name, tables[name], found)) is not None}
-    ways = connections.read(raw.get("connections", {}), known, found)
-    made = {"sinks": sinks if names else tables, "connections": ways or raw.get("connections", {})}
+    ways = raw.get("connections", {})
+    ways = connections.read(ways, known, found) if isinstance(ways, Mapping) else ways
+    made = {"sinks": sinks if names else tables, "connections": ways}
     try:
         config = Config.model_validate({**raw, **made}, context=routing.Names(names, known))
     except ValidationError as error:
         found += problems(error, Config, {**raw, "sinks": tables})
     else:
-        found += _contradictions(config)
-        found += routing.objections(config.route, known, names)
+        found += objections(config.route, config.watches(), known, config.sinks)
         found += connections.objections(config.route, config.connections, known)
+        found += expected.objections(config.test, config.route, known)
     if found:
         raise ConfigError(origin, found)
     return config
-
-
-def _systems(raw: object, found: list[str]) -> dict[str, System]:
-    made = {}
-    for name, table in raw.items() if isinstance(raw, Mapping) else ():
-        try:
-            made[name] = reading.system(name, table, f"systems.{name}")
-        except BadSystem as error:
-            found += error.problems
-    return made
 
 
 def _sink(name: str, table: object, found: list[str]) -> SinkConfig | None:
@@ -296,16 +321,3 @@ def _sink(name: str, table: object, found: list[str]) -> SinkConfig | None:
         except ValidationError as error:
             found += problems(error, known[kind], table, f"sinks.{name}")
     return None
-
-
-def _contradictions(config: Config) -> Iterator[str]:
-    """Tables that are each right, but do nothing together."""
-    announced = {watch.resource.name for watch in config.plan().watches.values() if watch.announces}
-    if not announced:
-        yield "resources: all are switched off, so nothing would be followed"
-    for place, route in enumerate(config.route):
-        for pattern in route.on:
-            wanted = {row for trigger, row in routing.TRIGGERS.items() if fnmatchcase(trigger, pattern)}
-            if announced and not wanted & announced:
-                rows = ", ".join(sorted(wanted))
-                yield f'route.{place}.on: "{pattern}" never happens: [resources] does not follow {rows}'

@@ -1,17 +1,33 @@
-"""Connections of the configuration: whose account the actions of routes are done in."""
+"""Systems and connections of the configuration: what actions there are, and whose account they are done in."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
 
 from pydantic import ValidationError
 
-from poller.actions import Connection, System
-from poller.actions.connections import ConnectionTable, connect, table
+from poller.actions import BadSystem, Connection, System, reading
+from poller.actions.connections import ConnectionTable, connect, table, veiled
 from poller.problems import nearest, problems
-from poller.routing import RouteTable
+from poller.routing import RouteTable, steps
 
 OWN = "space-invoices"
 """The system that the source is too: without a connection of its own it is reached as the source is."""
+
+
+def systems(raw: object, found: list[str]) -> dict[str, System]:
+    """The systems of ``[systems]``; what is wrong with them is added to ``found``, as ``key: what``."""
+    made = {}
+    for name, row in raw.items() if isinstance(raw, Mapping) else ():
+        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= 64):
+            found.append(f"systems.{name}: a system's name has letters, digits, - and _, 64 at most")
+            continue
+        try:
+            made[name] = reading.system(name, row, f"systems.{name}")
+        except BadSystem as error:
+            found += error.problems
+    if OWN in made and dict(made[OWN].connection) != {"token": "secret"}:
+        found.append(f'systems.{OWN}.connection: should be {{ token = "secret" }}, which is what [source] has')
+    return made
 
 
 def read(raw: object, systems: Mapping[str, System], found: list[str]) -> dict[str, ConnectionTable]:
@@ -41,22 +57,45 @@ def objections(
     routes: Sequence[RouteTable], tables: Mapping[str, ConnectionTable], systems: Mapping[str, System]
 ) -> Iterator[str]:
     """What routes lack to do their actions: ``key: what``."""
-    for place, route in enumerate(routes):
-        for case in route.cases():
-            for step in case.all_steps():
-                system = step.do.partition(".")[0]
-                name = step.connection or system
-                known = _system(name, tables[name].model_dump()) if name in tables else None
-                if known is None and name != OWN:
-                    wanted = ", ".join(systems[system].connection)
-                    yield f"route.{place}: {step.do} needs a table [connections.{name}] with {wanted}"
-                elif known not in (None, system):
-                    yield f"route.{place}: {step.do} cannot be done by connection {name}, which is to {known}"
+    given = _given(systems)
+    for key, step in steps(routes):
+        system = step.do.partition(".")[0]
+        name = step.connection or system
+        known = (tables[name].system or name) if name in tables else name if name in given else None
+        if known is None:
+            wanted = ", ".join(systems[system].connection)
+            yield f"{key}.do: {step.do} needs a table [connections.{name}]" + (f" with {wanted}" if wanted else "")
+        elif known != system:
+            yield f"{key}.connection: {step.do} cannot be done by connection {name}, which is to {known}"
+
+
+def _given(systems: Mapping[str, System]) -> set[str]:
+    """The connections that are there without a table: to the source's own system, and to those that ask for nothing."""
+    return {OWN, *(name for name, system in systems.items() if not system.connection)}
 
 
 def connections(
     tables: Mapping[str, ConnectionTable], systems: Mapping[str, System], own: ConnectionTable, stop: Event
 ) -> dict[str, Connection]:
     """All connections, with that to the source's own system; raises ``SettingError`` where a secret cannot be had."""
-    every = {OWN: own, **tables}
+    every = _every(tables, systems, own)
     return {name: connect(name, systems[row.system or name], row, stop) for name, row in every.items()}
+
+
+def veiled_connections(
+    tables: Mapping[str, ConnectionTable], systems: Mapping[str, System], own: ConnectionTable
+) -> dict[str, Connection]:
+    """The same without their secrets, of which none is read."""
+    every = _every(tables, systems, own)
+    return {name: veiled(name, systems[row.system or name], row) for name, row in every.items()}
+
+
+def used(routes: Sequence[RouteTable]) -> set[str]:
+    """The connections that actions of routes are done by."""
+    return {step.connection or step.do.partition(".")[0] for _, step in steps(routes)}
+
+
+def _every(
+    tables: Mapping[str, ConnectionTable], systems: Mapping[str, System], own: ConnectionTable
+) -> dict[str, ConnectionTable]:
+    return {**{name: ConnectionTable() for name in _given(systems)}, OWN: own, **tables}

@@ -15,6 +15,8 @@ from typing import Any
 
 import structlog
 
+from poller.log import clean
+
 log = structlog.get_logger()
 
 _LONGEST = 65536
@@ -33,7 +35,7 @@ def socket_path(database: Path) -> Path:
 
 
 class Control:
-    """Listens from the making of this value until ``close``, and answers by ``commands``."""
+    """Listens from the making of this value until ``close``, and answers by ``commands``; raises ``OSError``."""
 
     def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
         self._path = path
@@ -44,6 +46,9 @@ class Control:
         try:
             with _short(path) as name:
                 self._socket.bind(name)
+        except OSError:
+            self._socket.close()
+            raise
         finally:
             os.umask(umask)
         self._socket.listen(8)
@@ -77,7 +82,7 @@ class Control:
             return command(**request)
         except Exception as error:
             log.exception("control.failed")
-            return {"error": f"{type(error).__name__}: {error}"}
+            return {"error": clean(f"{type(error).__name__}: {error}")}
 
 
 def ask(database: Path, command: str, **request: object) -> dict[str, Any]:

@@ -3,35 +3,44 @@
 import os
 import random
 import signal
-import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, NoReturn
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor as JobPool
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from poller import __version__
 from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.deliver import drain
+from poller.log import flush
 from poller.model import Stream
 from poller.operations import operations
-from poller.schedule import CEILING_S, first_poll_ms
+from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
 from poller.sources import Denied, SourceError
 from poller.stores import Keep, StoreError
+from poller.stores.opening import OpeningError
 
 log = structlog.get_logger()
 
 LOOK_UP_RETRY_S = 30.0
 STORE_RETRY_S = 30.0
 TIDY_EVERY_MS = 600_000
+
+CLOCK_LOOK_S = 5.0
+"""How often it is looked whether the clock was set back."""
+ADJUSTED_MS = 1000
+"""A clock that goes back by no more is one that is being adjusted."""
 
 
 class Daemon:
@@ -69,7 +78,7 @@ class Daemon:
         """Work until SIGTERM or SIGINT, then finish what is under way. A second signal ends the process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        control = Control(socket_path(self._database), self._commands())
+        control = self._control()
         stop = self._service.stop
         drains = [
             threading.Thread(target=drain, args=(queue, stop), name=f"drain-{queue.name}", daemon=True)
@@ -82,7 +91,9 @@ class Daemon:
         self._at(wall_ms(), self._look_up, "organizations")
         self._at(wall_ms(), self._tidy, "tidying")
         log.info("poller.started", version=__version__, sinks=[queue.name for queue in self._service.drains])
-        self._signals.get()
+        for sink, pending in self._service.unknown_sinks().items():
+            log.warning("sink.unknown", sink=sink, pending=pending, hint="they wait until a sink has that name again")
+        self._until_signal()
         stop.set()
         control.close()
         self._scheduler.shutdown(wait=False)
@@ -92,12 +103,42 @@ class Daemon:
         self._service.close()
         log.info("poller.stopped")
 
+    def _control(self) -> Control:
+        path = socket_path(self._database)
+        try:
+            return Control(path, self._commands())
+        except OSError as error:
+            self._service.close()
+            raise OpeningError(f"{path} cannot be made: {error.strerror}; see [state] path") from error
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Say so by what takes no lock: the signal may have come while this very thread was holding it."""
         if self._stopping:
             os._exit(128 + number)
         self._stopping = True
         self._signals.put(number)
+
+    def _until_signal(self) -> None:
+        offset_ms = _offset_ms()
+        while True:
+            with suppress(Empty):
+                self._signals.get(timeout=CLOCK_LOOK_S)
+                return
+            before_ms, offset_ms = offset_ms, _offset_ms()
+            if offset_ms < before_ms - ADJUSTED_MS:
+                self._set_back(before_ms - offset_ms)
+
+    def _set_back(self, by_ms: int) -> None:
+        """Plan anew what was planned by a clock that was set back, else all would stand still for as long."""
+        log.warning("clock.set_back", by_s=round(by_ms / 1000))
+        for job in self._scheduler.get_jobs():
+            with suppress(JobLookupError):  # it has just begun
+                job.modify(next_run_time=job.next_run_time - timedelta(milliseconds=by_ms))
+        try:
+            self._service.store.set_back(by_ms, wall_ms())
+        except StoreError as error:
+            log.warning("clock.failed", reason=str(error))
+        self._service.wake()
 
     def _at(self, time_ms: int, job: Callable[..., None], name: str, *arguments: object) -> None:
         moment = datetime.fromtimestamp(time_ms / 1000, UTC)
@@ -120,14 +161,14 @@ class Daemon:
     def _follow(self, orgs: Iterable[str]) -> None:
         new = [stream for stream in self._service.streams(orgs) if stream not in self._followed]
         for stream in new:
-            self._followed.add(stream)
-            first_ms = first_poll_ms(
+            first_ms = first_poll_ms(  # the state may be locked: then the stream is new once more at the next look
                 self._service.store.standing(stream),
                 self._service.plan.watches[stream.resource],
                 now_ms=wall_ms(),
                 spread_s=len(new) / self._rate,
                 chance=random.random(),
             )
+            self._followed.add(stream)
             self._at(first_ms, self._poll, stream.name, stream)
 
     def _unfollow(self, orgs: set[str]) -> None:
@@ -140,8 +181,10 @@ class Daemon:
             return
         next_ms = wall_ms() + int(CEILING_S * 1000)
         try:
-            next_ms = self._service.poll(stream).next_poll_ms
+            standing = self._service.poll(stream)
+            next_ms = next_poll_ms(standing, self._service.plan.watches[stream.resource], now_ms=wall_ms())
         except StoreError as error:
+            self._service.stall(error, STORE_RETRY_S)
             next_ms = wall_ms() + int(STORE_RETRY_S * 1000)
             if not self._service.stop.is_set():
                 log.warning("stream.stalled", stream=stream.name, reason=str(error))
@@ -178,10 +221,17 @@ class Daemon:
         return command
 
 
+def _offset_ms() -> int:
+    """How far the clock of the machine is ahead of one that nobody can set."""
+    return wall_ms() - time.monotonic_ns() // 1_000_000
+
+
 def leave(code: int) -> NoReturn:
-    """End the process now: a poll that waits for the network is abandoned, nothing of it was committed."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """End the process now: a poll that waits for the network is abandoned, nothing of it was committed.
+
+    What went to standard output was flushed then: now it might wait for a reader who does not read.
+    """
+    flush()
     os._exit(code)
 
 

@@ -16,7 +16,7 @@ import structlog
 from poller import breaker, retry
 from poller.batch import compose
 from poller.breaker import Breaker
-from poller.model import Advanced, Delivered, Delivery, Gone, Later, Outcome, Refused
+from poller.model import Advanced, Delivered, Delivery, Gone, Outcome, Refused
 from poller.sinks import Sink
 from poller.stores import Settlement, Store, StoreError, Verdict
 
@@ -116,11 +116,12 @@ class Drain:
             outcomes = list(self.sink.send(batch))
         except Exception as error:
             log.exception("sink.broken", sink=self.name)
-            return [Refused(f"the sink failed: {type(error).__name__}")] * len(batch)
+            return [Refused(f"the sink failed: {type(error).__name__}", unknown=self.sink.careful)] * len(batch)
         if len(outcomes) == len(batch):
             return outcomes
         log.error("sink.broken", sink=self.name, outcomes=len(outcomes), deliveries=len(batch))
-        return [Refused("the sink failed: it did not answer for each delivery")] * len(batch)
+        words = "the sink failed: it did not answer for each delivery"
+        return [Refused(words, unknown=self.sink.careful)] * len(batch)
 
     def _settle(self) -> None:
         done = [future for future in self._flying if future.done()]
@@ -183,13 +184,11 @@ def _settlement(delivery: Delivery, outcome: Outcome, state: Breaker, now_ms: in
         return as_is._replace(state="delivered", attempts=attempts + 1)
     if isinstance(outcome, Advanced):
         return as_is._replace(attempts=0, troubles=0, steps=outcome.steps)
-    as_is = as_is._replace(error=outcome.reason)
+    as_is = as_is._replace(error=outcome.reason, begun=outcome.unknown)
     if isinstance(outcome, Gone):
         return as_is
     if breaker.blames_endpoint(state, outcome):
-        unknown = isinstance(outcome, Later) and outcome.unknown
-        due_ms = _due_ms(state, troubles + 1, now_ms, chance)
-        return as_is._replace(troubles=troubles + 1, due_ms=due_ms, begun=unknown)
+        return as_is._replace(troubles=troubles + 1, due_ms=_due_ms(state, troubles + 1, now_ms, chance))
     final = isinstance(outcome, Refused) and outcome.final
     wait_s = None if final else retry.event_wait_s(attempts + 1, chance)
     if wait_s is None:
@@ -213,6 +212,12 @@ def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
             pause_s = queue.turn(patient=not until_empty)
         except StoreError as error:
             log.warning("sink.stalled", sink=queue.name, reason=str(error))
+            stop.wait(STORE_RETRY_S)
+            continue
+        except Exception:
+            if until_empty:
+                raise
+            log.exception("sink.broken", sink=queue.name)  # a thread that ends would deliver nothing, silently
             stop.wait(STORE_RETRY_S)
             continue
         if until_empty and pause_s > 0 and not queue.flying:

@@ -1,8 +1,9 @@
 """What a route lets through, and when: its pace, and the flood that a person has to look at. Arithmetic only."""
 
+from math import ceil
 from typing import NamedTuple
 
-from poller.model import Gate
+from poller.plan import Gate
 
 
 class Traffic(NamedTuple):
@@ -36,4 +37,9 @@ def admit(gate: Gate, traffic: Traffic, wanted_ms: int, now_ms: int) -> Passage:
     if not gate.pace_s:
         return Passage(wanted_ms, held=False, after=traffic)
     due_ms = max(wanted_ms, traffic.next_ms)
-    return Passage(due_ms, held=False, after=traffic._replace(next_ms=due_ms + int(gate.pace_s * 1000)))
+    return Passage(due_ms, held=False, after=traffic._replace(next_ms=due_ms + _ms(gate.pace_s)))
+
+
+def _ms(span_s: float) -> int:
+    """Rounded up, so that no pace is exceeded; what is no more than the error of a float does not count."""
+    return ceil(round(span_s * 1000, 6))

@@ -125,11 +125,18 @@ class Client:
 
     def _whole(self, answer: httpx.Response, max_bytes: int) -> bytes:
         body = bytearray()
+        try:
+            self._read(answer, max_bytes, body)
+        except BaseException:
+            body.clear()  # whoever keeps the error keeps its frames, and all that is in them
+            raise
+        return bytes(body)
+
+    def _read(self, answer: httpx.Response, max_bytes: int, body: bytearray) -> None:
         for chunk in self._decoded(answer):
             body += chunk
             if max(len(body), answer.num_bytes_downloaded) > max_bytes:
                 raise self._exchange.error(TooLarge, f"the answer is larger than {max_bytes} bytes")
-        return bytes(body)
 
     def _decoded(self, answer: httpx.Response) -> Iterator[bytes]:
         encoding = answer.headers.get("content-encoding", "").strip().lower()

@@ -4,11 +4,10 @@ Times are integers, milliseconds since 1970 in UTC, and end in ``_ms``; spans ar
 A record's body is always the API's own bytes: it is stored, compared and sent, but never written anew.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 
 def parse_time(text: object) -> int | None:
@@ -220,8 +219,8 @@ class Advanced:
 class Later:
     """The receiver can take nothing now: its sink waits, and no event is to blame.
 
-    ``after_s`` is how long the receiver asked to wait, where it did. ``unknown`` says that it may have been done
-    all the same.
+    ``after_s`` is how long the receiver asked to wait, where it did. ``unknown`` says, of this and of other outcomes,
+    that it may have been done all the same, by this send or one before.
     """
 
     reason: str
@@ -234,12 +233,15 @@ class Refused:
     """The receiver does not take this one event.
 
     ``final`` says that asking again is pointless; ``strange`` that the answer is one which a wrong address
-    or a wrong secret would give to every event.
+    or a wrong secret would give to every event; ``unsent`` that it was not even asked, since there is nothing to send;
+    ``unknown`` that it may have been done all the same.
     """
 
     reason: str
     final: bool = False
     strange: bool = False
+    unsent: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,121 +249,7 @@ class Gone:
     """The receiver wants no more events: its sink pauses and keeps them, until an operator resumes it."""
 
     reason: str
+    unknown: bool = False
 
 
 Outcome = Delivered | Advanced | Later | Refused | Gone
-
-
-class Order(StrEnum):
-    """What a sink keeps order within: the events of a record, of a stream, all of them, or none."""
-
-    RECORD = "record"
-    STREAM = "stream"
-    SINK = "sink"
-    NONE = "none"
-
-
-class Gate(NamedTuple):
-    """What a route lets through: one event every ``pace_s``, and at most ``flood`` in ``per_s``; 0 is no limit.
-
-    What is above the pace waits; what is above the flood is held, with all that comes after it, until an operator
-    decides.
-    """
-
-    pace_s: float = 0.0
-    flood: int = 0
-    per_s: float = 0.0
-
-
-class Target(NamedTuple):
-    """A sink that wants an event, the order that it keeps, and how the event gets there; see ``Delivery``.
-
-    ``error`` is why it could not be decided where the event goes; ``sink`` is empty then.
-    """
-
-    sink: str
-    order: Order = Order.RECORD
-    route: str = ""
-    shape: str = ""
-    delay_s: float = 0.0
-    gate: Gate | None = None
-    error: str = ""
-
-
-Scope = Mapping[str, object]
-"""What conditions and templates speak of, by the names of their variables."""
-
-
-class Condition(Protocol):
-    """Something that holds of an event, or not."""
-
-    def holds(self, scope: Scope) -> bool:
-        """Whether it does; raises ``EvaluationError`` where that cannot be told."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One way through a route, taken where ``when`` holds: to the sinks ``to``, in this ``shape``.
-
-    ``alone``: what is sent is a message of the route's own, and not the event. ``destructive``: it does what cannot
-    be undone, and is never done at the first sight of a stream.
-    """
-
-    to: tuple[str, ...]
-    when: Condition | None = None
-    shape: str = ""
-    alone: bool = False
-    destructive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Which triggers go where: ``on`` are patterns such as ``client.*``; of ``cases`` the first that holds is taken.
-
-    Of events for which ``when`` does not hold, none is.
-
-    ``first`` says whether it takes what is there at the first sight of a stream; None is as the source says.
-    ``own``: events of records that the poller itself made are taken too.
-    """
-
-    on: tuple[str, ...]
-    cases: tuple[Case, ...]
-    name: str = ""
-    delay_s: float = 0.0
-    gate: Gate | None = None
-    first: bool | None = None
-    own: bool = False
-    when: Condition | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """How one resource is followed; spans in seconds.
-
-    Every ``count_every``-th poll compares counts, every ``full_every``-th sweep compares digests.
-    ``announces`` is False for a resource that is followed only for the sake of another.
-    """
-
-    resource: Resource
-    every_s: float
-    sweep_every_s: float
-    overlap_s: float
-    ignore: frozenset[str] = frozenset()
-    emit_first: bool = False
-    announces: bool = True
-    count_every: int = 10
-    full_every: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The configuration as the loops need it: what is followed, and where events go.
-
-    ``origin`` is what marks the records that the poller itself makes; empty if it makes none.
-    """
-
-    watches: Mapping[str, Watch]
-    routes: tuple[Route, ...] = ()
-    sinks: tuple[Target, ...] = (Target("stdout"),)
-    origin: str = ""

@@ -9,14 +9,17 @@ from typing import NamedTuple, TypeVar
 
 from poller.config import Config
 from poller.deliver import drain
-from poller.service import POLL_THREADS, Service, assemble
+from poller.service import POLL_THREADS, Service, assemble, wall_ms
 from poller.stores import Standing, reading
 
 _T = TypeVar("_T")
 
 
 class Round(NamedTuple):
-    """How a round went: streams polled, those with trouble, deliveries that are still to be made."""
+    """How a round went: streams polled, those with trouble, deliveries that should have been made.
+
+    Those that a route puts off are not among them.
+    """
 
     polled: int
     failed: tuple[Standing, ...]
@@ -38,9 +41,9 @@ def once(config: Config, *, full: bool, accept_loss: bool) -> Round:
         service.stop.set()
         service.close()
     with reading.View(config.state.path) as view:
-        backlogs = [row for row in view.backlogs() if row.sink in config.sinks]
+        unfinished = view.unfinished(wall_ms())
     failed = tuple(standing for standing in standings if standing.error)
-    return Round(len(standings), failed, sum(row.pending for row in backlogs))
+    return Round(len(standings), failed, sum(unfinished.get(name, 0) for name in (*config.sinks, *config.queues())))
 
 
 def dry_run(config: Config, *, full: bool, show: Callable[[reading.Stored], None]) -> Round:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from poller.model import Plan
+from poller.plan import Plan
 from poller.route import anew
 from poller.stores import Decision
 from poller.stores.selection import Selection
@@ -17,7 +17,7 @@ Operation = Callable[..., dict[str, Any]]
 def operations(store: SqliteStore, now_ms: Callable[[], int], plan: Plan) -> Mapping[str, Operation]:
     """The operations by name; each takes and gives plain values, so that it can go over a socket.
 
-    What is parked goes through the routes of ``plan`` once more.
+    What is parked goes through the routes of ``plan`` once more, and what is held at their pace.
     """
 
     def again(states: list[str], selection: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +30,9 @@ def operations(store: SqliteStore, now_ms: Callable[[], int], plan: Plan) -> Map
         return {"found": store.decide(stream, Decision(decision))}
 
     def release(route: str, decision: str) -> dict[str, Any]:
-        return {"count": store.release(route, Decision(decision), now_ms())}
+        gates = {each.name: each.gate for each in plan.routes}
+        gate = gates.get(route)
+        return {"count": store.release(route, Decision(decision), now_ms(), gate.pace_s if gate else 0.0)}
 
     def pause_sink(sink: str, reason: str) -> dict[str, Any]:
         store.pause(sink, reason, now_ms())

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import msgspec
 from tabulate import tabulate
 
-from poller.model import Plan, format_time
+from poller.model import format_time
+from poller.plan import Plan
 from poller.stores import Standing, reading
 from poller.stores.selection import Selection
 
@@ -95,7 +96,7 @@ def status_text(found: dict[str, Any]) -> str:
     running = found["running"]
     parts = [f"poller is running (process {running})" if running else "poller is not running"]
     if found["polls_paused"]:
-        parts.append(f"POLLS PAUSE: {found['polls_paused']}. Deliveries go on; polls go on at 80 % of it.")
+        parts.append(f"POLLS PAUSE: {found['polls_paused']}. Deliveries go on, and so do polls when that is over.")
     parts += _held(found["streams"])
     parts += [
         f"HELD: {row['held']} deliveries of route {row['route']}, more than it lets through at a time.\n"

@@ -12,8 +12,10 @@ RETRY_AFTER_CEILING_S = 3600.0
 BUSY_S = 60.0  # how long a receiver rests that says 429 or 503, but not how long
 
 SINK_WAITS_S = (5.0, 15.0, 60.0, 300.0)
-"""After a receiver's first, second, ... failure in a row; the last one for ever. So no recovery takes longer
-than six minutes to be noticed."""
+"""After a receiver's first, second, ... failure in a row; the last one for ever. With the jitter, and the 15 s that
+an attempt may take, no recovery takes longer than six minutes to be noticed."""
+
+_SINK_JITTER, _EVENT_JITTER = 0.15, 0.2
 
 EVENT_WAITS_S = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 """Before an event's first, second, ... attempt: the schedule that Standard Webhooks recommends, three days."""
@@ -89,10 +91,10 @@ def backoff(failures: int, rng_value: float, base_s: float, ceiling_s: float) ->
 
 
 def sink_wait_s(failures: int, rng_value: float) -> float:
-    """Seconds that a sink rests after so many failures in a row of its receiver; +-20 % by ``rng_value``."""
+    """Seconds that a sink rests after so many failures in a row of its receiver; +-15 % by ``rng_value``."""
     if failures < 1:
         return 0.0
-    return _jittered(SINK_WAITS_S[min(failures, len(SINK_WAITS_S)) - 1], rng_value)
+    return _jittered(SINK_WAITS_S[min(failures, len(SINK_WAITS_S)) - 1], rng_value, _SINK_JITTER)
 
 
 BLOCKING_ATTEMPTS = 6
@@ -106,11 +108,11 @@ def event_wait_s(attempts: int, rng_value: float) -> float | None:
     """
     if attempts >= len(EVENT_WAITS_S):
         return None
-    return _jittered(EVENT_WAITS_S[attempts], rng_value)
+    return _jittered(EVENT_WAITS_S[attempts], rng_value, _EVENT_JITTER)
 
 
-def _jittered(span_s: float, rng_value: float) -> float:
-    return span_s * (0.8 + 0.4 * rng_value)
+def _jittered(span_s: float, rng_value: float, share: float) -> float:
+    return span_s * (1 - share + 2 * share * rng_value)
 
 
 def _date_s(text: str) -> float:

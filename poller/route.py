@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from poller import expression
 from poller.expression import EvaluationError
-from poller.model import Case, Change, Kind, Order, Plan, Route, Scope, Stream, Target, format_time
+from poller.model import Change, Kind, Stream, format_time
+from poller.plan import Case, Order, Plan, Route, Scope, Target
 
 
 def targets(
@@ -34,8 +35,10 @@ def through(
     plan: Plan, route: Route, scope: Callable[[], Scope], *, first: bool = False
 ) -> Iterator[tuple[bool, Target]]:
     """Where an event goes by one route that it is on, and whether as a message of the route's own."""
+    if first and all(case.destructive for case in route.cases):
+        return  # nor is it parked where that cannot be told: it would be done once the condition is mended
     try:
-        case = None if _is_own(plan, route, scope) else chosen(route, scope)
+        case = None if is_own(plan, route, scope) else chosen(route, scope)
     except EvaluationError as error:
         yield True, Target("", route=route.name, error=str(error))
         return
@@ -66,6 +69,15 @@ def anew(plan: Plan, name: str, body: bytes) -> tuple[Target, ...] | None:
     return None
 
 
+def is_own(plan: Plan, route: Route, scope: Callable[[], Scope]) -> bool:
+    """Whether the poller itself made the record, and the route does not want to hear of such."""
+    if route.own or not plan.origin:
+        return False
+    data: Any = scope()["data"]
+    custom = data.get("custom") if isinstance(data, dict) else None
+    return isinstance(custom, dict) and custom.get("origin") == plan.origin
+
+
 def event_of(scope: Scope) -> Mapping[str, object]:
     """What a scope says of the event itself."""
     return cast(Mapping[str, object], scope["event"])
@@ -79,15 +91,6 @@ def _matches(patterns: tuple[str, ...], trigger: str) -> bool:
 def matches(route: Route, trigger: str) -> bool:
     """Whether the route is on this trigger."""
     return _matches(route.on, trigger)
-
-
-def _is_own(plan: Plan, route: Route, scope: Callable[[], Scope]) -> bool:
-    """Whether the poller itself made the record, and the route does not want to hear of such."""
-    if route.own or not plan.origin:
-        return False
-    data: Any = scope()["data"]
-    custom = data.get("custom") if isinstance(data, dict) else None
-    return isinstance(custom, dict) and custom.get("origin") == plan.origin
 
 
 def scope(stream: Stream, trigger: str, change: Change, event_id: str, now_ms: int) -> Scope:

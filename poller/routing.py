@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from poller import expression, shape
-from poller.actions import Action, System, UnknownAction, find, inputs
-from poller.expression import Condition, ExpressionError
-from poller.model import Case, Gate, Kind, Route
+from poller.actions import System, UnknownAction, find
+from poller.expression import ExpressionError
+from poller.model import Kind
+from poller.plan import Case, Gate, Route
 from poller.problems import nearest
 from poller.settings import Duration, Interval, Strict, Strings
 from poller.shape import Shape
@@ -20,15 +22,17 @@ TRIGGERS: Mapping[str, str] = {f"{row.singular}.{kind}": row.name for row in RES
 """Every trigger, and the resource that it is of."""
 
 _ALIASES = {connector_name(row, kind): f"{row.singular}.{kind}" for row in RESOURCES.values() for kind in Kind}
+_SPOKEN = {alias.casefold(): trigger for alias, trigger in _ALIASES.items()}
 _PATTERNS = [
     "*",
     *TRIGGERS,
     *(f"{row.singular}.*" for row in RESOURCES.values()),
     *(f"*.{kind}" for kind in Kind),
 ]
-_RATE = re.compile(r"([1-9][0-9]*) ?/ ?([0-9]*)(s|m|h|d)")
+_RATE = re.compile(r"([1-9][0-9]{0,5}) ?/ ?([0-9]{0,6})(s|m|h|d)")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST_DELAY_S = 30 * 86400.0
+SHORTEST_PACE_S = 0.001
 
 
 class Names(NamedTuple):
@@ -38,8 +42,13 @@ class Names(NamedTuple):
     systems: Mapping[str, System]
 
 
+def trigger_named(name: str) -> str:
+    """``client.created`` of "New Client", as connector platforms have it; any other name is as it is."""
+    return _SPOKEN.get(name.casefold(), name)
+
+
 def _pattern(pattern: str) -> str:
-    pattern = _ALIASES.get(pattern, pattern)
+    pattern = trigger_named(pattern)
     if not any(fnmatchcase(trigger, pattern) for trigger in TRIGGERS):
         raise ValueError(f'"{pattern}" matches no trigger' + nearest(pattern, [*_PATTERNS, *_ALIASES]))
     return pattern
@@ -83,15 +92,32 @@ def _compile(value: object, variables: Sequence[str]) -> None:
     try:
         expression.template(value, variables)
     except ExpressionError as error:
-        where = "".join(f"{key}: " for key in (".".join(map(str, error.keys)),) if key)
-        raise ValueError(f"{where}column {error.column}: {error}") from None
+        words = {"error": f"column {error.column}: {error}"}
+        kind = PydanticCustomError("value_error", "{error}", words)
+        wrong = InitErrorDetails(type=kind, loc=error.keys, input=value)
+        raise ValidationError.from_exception_data("template", [wrong]) from None
 
 
 def _pace(value: object) -> object:
     found = _RATE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError('should be a rate such as "30/m" or "10/5m"')
-    return int(found[2] or 1) * _UNITS_S[found[3]] / int(found[1])
+    pace_s = int(found[2] or 1) * _UNITS_S[found[3]] / int(found[1])
+    if not SHORTEST_PACE_S <= pace_s <= LONGEST_DELAY_S:
+        raise ValueError('should be between "1000/s" and "1/30d"')
+    return pace_s
+
+
+def _not_long(seconds: float) -> float:
+    if seconds > LONGEST_DELAY_S:
+        raise ValueError('should be at most "30d"')
+    return seconds
+
+
+def _step_id(name: str) -> str:
+    if not (name.isascii() and name.isidentifier()):
+        raise ValueError("should have letters, digits and _, and begin with no digit")
+    return name
 
 
 def _name(name: str) -> str:
@@ -100,6 +126,7 @@ def _name(name: str) -> str:
     return name
 
 
+Sinks = tuple[Annotated[str, AfterValidator(_target)], ...]
 Text = Annotated[str, AfterValidator(_condition)]
 Inputs = Annotated[dict[str, Any], AfterValidator(_inputs)]
 ActionName = Annotated[str, AfterValidator(_action)]
@@ -108,7 +135,7 @@ ActionName = Annotated[str, AfterValidator(_action)]
 class StepTable(Strict):
     """One of several actions of a route; what it answers is ``steps.<id>`` to those after it."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    id: Annotated[str, AfterValidator(_step_id)] | None = None
     do: ActionName
     connection: str | None = None
     with_: Annotated[Inputs, Field(alias="with")] = Field(default_factory=dict)
@@ -128,7 +155,7 @@ class CaseTable(Strict):
     """
 
     when: Text | None = None
-    to: Annotated[tuple[Annotated[str, AfterValidator(_target)], ...], Field(strict=False, min_length=1)] | None = None
+    to: Annotated[Sinks, Field(strict=False, min_length=1)] | None = None
     body: Annotated[Any, AfterValidator(_body)] = None
     fields: Strings = ()
     drop: Strings = ()
@@ -193,7 +220,7 @@ class RouteTable(CaseTable):
     on: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(strict=False, min_length=1)]
     name: Annotated[str, AfterValidator(_name)] | None = None
     case: Annotated[tuple[CaseTable, ...], Field(strict=False)] = ()
-    delay: Annotated[Duration, Field(le=LONGEST_DELAY_S)] = 0.0
+    delay: Annotated[Duration, AfterValidator(_not_long)] = 0.0
     rate: Annotated[float, BeforeValidator(_pace)] | None = None
     flood: FloodTable | None = None
     first_sync: Literal["silent", "emit"] | None = None
@@ -236,6 +263,20 @@ def ways(tables: Sequence[RouteTable], systems: Mapping[str, System]) -> Ways:
     return Ways(routes, shapes, queues, any(action.stamps for action in done))
 
 
+def places(tables: Sequence[RouteTable]) -> Iterator[tuple[str, RouteTable, CaseTable]]:
+    """Every case, with its key and its route."""
+    for place, table in enumerate(tables):
+        for number, case in enumerate(table.cases()):
+            yield (f"route.{place}.case.{number}" if table.case else f"route.{place}"), table, case
+
+
+def steps(tables: Sequence[RouteTable]) -> Iterator[tuple[str, StepTable]]:
+    """Every action that is to be done, with its key."""
+    for key, _, case in places(tables):
+        for number, step in enumerate(case.all_steps()):
+            yield (f"{key}.step.{number}" if case.step else key), step
+
+
 def route_name(table: RouteTable, place: int) -> str:
     """A route's own name, or one by its place among all."""
     return table.name or f"route-{place}"
@@ -254,39 +295,9 @@ def _case(name: str, table: CaseTable, systems: Mapping[str, System], shapes: di
     if made:
         shapes[made.digest] = made
     return Case(
-        table.to or (name,),
+        tuple(dict.fromkeys(table.to or (name,))),
         None if table.when is None else expression.condition(table.when, shape.VARIABLES),
         made.digest if made else "",
         alone=made is not None and (made.body is not None or bool(made.steps)),
         destructive=destructive,
     )
-
-
-def objections(tables: Sequence[RouteTable], systems: Mapping[str, System], sinks: Sequence[str]) -> Iterator[str]:
-    """What is wrong with routes that are each well written: ``key: what``."""
-    names = [route_name(table, place) for place, table in enumerate(tables, 1)]
-    for place, table in enumerate(tables):
-        name = names[place]
-        if names.index(name) != place:
-            yield f'route.{place}.name: there is another route "{name}"'
-        if name in sinks and any(case.do or case.step for case in table.cases()):
-            yield f'route.{place}.name: "{name}" is a sink; a route that does actions needs a name of its own'
-        for case in table.cases():
-            for step in case.all_steps():
-                yield from _about(f"route.{place}", table, case, find(step.do, systems)[1], step)
-
-
-def _about(key: str, route: RouteTable, case: CaseTable, action: Action, step: StepTable) -> Iterator[str]:
-    if action.destructive and not route.allow_destructive:
-        yield f"{key}: {step.do} cannot be undone; set allow_destructive = true if that is meant"
-    for wrong in inputs.objections(action, step.with_):
-        yield f"{key}: {step.do}: {wrong}"
-    written = [name for name in action.writes if any(fnmatchcase(name, pattern) for pattern in route.on)]
-    guards: list[Condition] = [
-        expression.condition(text, shape.VARIABLES) for text in (route.when, case.when) if text is not None
-    ]
-    if written and not any(guard.mentions("custom.origin") for guard in guards):
-        yield (
-            f"{key}: {step.do} makes {written[0]} happen, which this route is on: it would go round for ever; "
-            'let its when look at data.custom.origin, such as "data.custom.origin == null"'
-        )

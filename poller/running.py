@@ -9,7 +9,8 @@ import structlog
 
 from poller import diff, envelope, route
 from poller.diff import Finding, Rules
-from poller.model import Change, Kind, Mark, Page, Plan, Quarantined, Record, Scope, State, Stream, Watch
+from poller.model import Change, Kind, Mark, Page, Quarantined, Record, State, Stream
+from poller.plan import Plan, Scope, Watch
 from poller.sources import Source
 from poller.stores import Outgoing, Progress, Step, Store
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from poller import retry
-from poller.model import Watch
+from poller.plan import Watch
 from poller.sources import Denied, SourceError
 from poller.stores import Standing, StoreError
 
@@ -49,10 +49,17 @@ def after_poll(
 def first_poll_ms(standing: Standing, watch: Watch, *, now_ms: int, spread_s: float, chance: float) -> int:
     """When a stream is polled first after a start: as stored, or, never polled, somewhere within ``spread_s``.
 
-    So is one that was suspended: the token may be another one now, or the organization is back. A stored
-    time further off than any wait can be is a clock that was set back: then it is now.
+    So is one that was suspended: the token may be another one now, or the organization is back.
     """
     if standing.next_poll_ms == 0 or standing.suspended:
         return now_ms + int(min(spread_s, watch.every_s) * chance * 1000)
+    return next_poll_ms(standing, watch, now_ms=now_ms)
+
+
+def next_poll_ms(standing: Standing, watch: Watch, *, now_ms: int) -> int:
+    """When a stream is polled next: as planned, but not in the past.
+
+    A time further off than any wait can be is a clock that was set back since: then it is now.
+    """
     furthest_ms = now_ms + int(max(watch.every_s * (1 + JITTER), CEILING_S) * 1000)
     return now_ms if standing.next_poll_ms > furthest_ms else max(now_ms, standing.next_poll_ms)

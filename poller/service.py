@@ -14,12 +14,14 @@ from poller.actions.sink import Actions
 from poller.config import Config
 from poller.connections import connections
 from poller.deliver import Drain
-from poller.model import Plan, Stream
+from poller.model import Stream
+from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
 from poller.running import Tools
 from poller.schedule import after_poll
 from poller.shaped import Shaped, Shapes
+from poller.signing import EARLIEST_S
 from poller.sinks import Sink
 from poller.sources import Source, SourceError
 from poller.sources.spaceinvoices import SpaceInvoices
@@ -62,6 +64,8 @@ class Service:
         self.limits = limits
         self._full: dict[str, str] = {}
         self._measured_at = float("-inf")
+        self._stalled = ""
+        self._stalled_until = float("-inf")
         self.senders = [
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
@@ -85,11 +89,11 @@ class Service:
 
         A paused stream, and any stream under pressure, is left for later, and nothing of it is kept.
         """
-        began_ms = wall_ms()
+        began_s = time.monotonic()
         standing = self.store.standing(stream)
         if standing.paused or self.under_pressure():
             wait_s = self.plan.watches[stream.resource].every_s if standing.paused else PRESSURE_EVERY_S
-            return replace(standing, next_poll_ms=began_ms + int(wait_s * 1000), error=self.pressed)
+            return replace(standing, next_poll_ms=wall_ms() + int(wait_s * 1000), error=self.pressed)
         error: SourceError | StoreError | None = None
         try:
             poll(self.tools, stream, full=full)
@@ -98,42 +102,56 @@ class Service:
         except Exception as bug:
             log.exception("stream.broken", stream=stream.name)
             error = SourceError(f"a defect in poller: {type(bug).__name__}")
-        standing = self._keep(stream, error, began_ms)
+        standing = self._keep(stream, error, began_s)
         parent = self.plan.watches[stream.resource].resource.parent
         if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
-            self._keep(Stream(stream.org, parent), None, began_ms)
+            self._keep(Stream(stream.org, parent), None, began_s)
         if error and not self.stop.is_set():
             event = "stream.suspended" if standing.suspended else "stream.failed"
             log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)
         return standing
 
-    def _keep(self, stream: Stream, error: SourceError | StoreError | None, began_ms: int) -> Standing:
-        """Keep how a poll went, and when the next one is due."""
+    def _keep(self, stream: Stream, error: SourceError | StoreError | None, began_s: float) -> Standing:
+        """Keep how a poll went that began at ``began_s`` of the monotonic clock, and when the next one is due."""
         before, watch = self.store.standing(stream), self.plan.watches[stream.resource]
-        standing = after_poll(before, watch, error, began_ms=began_ms, now_ms=wall_ms(), chance=random.random())
+        now_ms = wall_ms()
+        began_ms = now_ms - int((time.monotonic() - began_s) * 1000)  # the clock may have been set since
+        standing = after_poll(before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random())
         self.store.schedule(standing)
         return standing
 
     @property
     def pressed(self) -> str:
         """Why polls pause, in words; empty while they do not."""
-        return "; ".join(self._full.values())
+        stalled = [self._stalled] if time.monotonic() < self._stalled_until else []
+        return "; ".join([*self._full.values(), *stalled])
+
+    def stall(self, error: StoreError, pause_s: float) -> None:
+        """Have polls pause for so long, since nothing of them could be kept; then they find out whether it can."""
+        self._stalled, self._stalled_until = str(error), time.monotonic() + pause_s
 
     def under_pressure(self) -> bool:
-        """Whether polls have to pause, since the outbox or the disk is full. Deliveries go on."""
+        """Whether polls have to pause: the outbox or the disk is full, or nothing can be kept. Deliveries go on."""
         if time.monotonic() - self._measured_at > PRESSURE_EVERY_S:
             self._measured_at = time.monotonic()
-            before, self._full = self.pressed, pressure(self._load(), self.limits, self._full)
+            before, self._full = self.pressed, pressure(self._load(), self.limits, self._full) | _unset_clock()
             if self.pressed and not before:
                 log.warning("polls.paused", reason=self.pressed)
             elif before and not self.pressed:
                 log.info("polls.resumed")
-        return bool(self._full)
+        return bool(self.pressed)
 
     def _load(self) -> Load:
         """How much there is now; what is pending for sinks that are no longer configured does not count."""
-        load, names = self.store.load(), {queue.name for queue in self.drains}
-        return load._replace(pending={sink: count for sink, count in load.pending.items() if sink in names})
+        load = self.store.load()
+        return load._replace(pending={sink: count for sink, count in load.pending.items() if sink in self._names()})
+
+    def unknown_sinks(self) -> dict[str, int]:
+        """How many deliveries are pending for each sink that is not configured, or not any more."""
+        return {sink: count for sink, count in self.store.load().pending.items() if sink not in self._names()}
+
+    def _names(self) -> set[str]:
+        return {queue.name for queue in self.drains}
 
     def tidy(self, keep: Keep) -> None:
         """Forget what has served its time, a chunk after the other."""
@@ -158,6 +176,13 @@ class Service:
         for sender in self.senders:
             sender.shutdown(wait=False, cancel_futures=True)
         self.store.close()
+
+
+def _unset_clock() -> dict[str, str]:
+    """Why polls have to pause where nobody knows the time: events would bear a wrong one for ever."""
+    if wall_ms() >= EARLIEST_S * 1000:
+        return {}
+    return {"clock": "the clock of this machine is before 2025; set it"}
 
 
 def _suspended(standing: Standing, reason: str) -> Standing:
@@ -185,12 +210,11 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     stop = threading.Event()
     api = source(config, stop)
     receivers: dict[str, Sink] = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
-    ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if deliver else {}
+    queues = config.queues() if deliver else ()
+    ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
     store = SqliteStore(state or config.state.path, api.name, accept_loss=accept_loss)
     shape_of = Shapes(config.ways().shapes, store.shape)
     store.keep_shapes(config.shapes())
     sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
-    if deliver:
-        origin = config.source.origin
-        sinks |= {name: Actions(shape_of, ways, stop, origin=origin) for name in config.queues()}
+    sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
     return Service(config.plan(), api, store, sinks, stop, config.state.limits())

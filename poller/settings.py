@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _LONGEST_S = 3650 * 86400.0
+_LONG_WORD = 32  # letters and digits in a row: no name, but a token
 _MOUNTS = (Path("/run/secrets"), Path("/var/run/secrets"))
 
 
@@ -114,7 +115,8 @@ class Secret(Strict):
     @model_validator(mode="before")
     @classmethod
     def _never_inline(cls, value: object) -> object:
-        if isinstance(value, str):
+        places = value.values() if isinstance(value, Mapping) else ()
+        if isinstance(value, str) or any(isinstance(place, str) and _is_secret(place) for place in places):
             raise ValueError('should not be written here; say where it is kept: { env = "NAME" } or { file = "/path" }')
         return value
 
@@ -159,6 +161,11 @@ class Secret(Strict):
         return _read(Path(os.environ["CREDENTIALS_DIRECTORY"]) / str(self.credential))
 
 
+def _is_secret(place: str) -> bool:
+    """Whether that is a secret where its place should be named: messages show a place."""
+    return place.startswith(("whsec_", "whsk_")) or (len(place) >= _LONG_WORD and place.isalnum())
+
+
 def check_private(path: Path) -> None:
     """Refuse a file that others can read, with ``SettingError``; ``OSError`` where it is not there."""
     if path.stat().st_mode & 0o077 and not _guarded(path, os.environ):
@@ -196,3 +203,14 @@ def secrets(value: object, at: str = "") -> Iterator[tuple[str, Secret]]:
             yield from secrets(inner, f"{at}.{key}" if at else str(key))
     elif isinstance(value, tuple):
         yield from secrets(dict(enumerate(value)), at)
+
+
+def unprinted(value: object) -> Iterator[str]:
+    """Every text in a table that its type does not print, such as the URL of a webhook."""
+    if isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            inner = getattr(value, name)
+            yield from [inner] if isinstance(inner, str) and not field.repr else unprinted(inner)
+    elif isinstance(value, Mapping | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from unprinted(inner)

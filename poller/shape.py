@@ -5,7 +5,7 @@ were made under, so that what they send does not change with the configuration.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -58,7 +58,7 @@ def define(definition: Mapping[str, Any]) -> Shape:
     """
     body = definition.get("body")
     return Shape(
-        json.dumps(definition, sort_keys=True, separators=(",", ":")),
+        json.dumps(definition, separators=(",", ":")),  # keys in their order: so they are sent
         definition["route"],
         None if body is None else expression.template(body, VARIABLES),
         tuple(definition.get("fields", ())),
@@ -78,6 +78,15 @@ def define_text(definition: str) -> Shape:
     return define(json.loads(definition))
 
 
+def done_still(before: str, after: str, done: Iterable[str]) -> frozenset[str]:
+    """Of the steps that were done by one definition, those that are the same action in another, whatever its inputs."""
+    one, other = (
+        {(step["id"], step["connection"], step["action"]) for step in json.loads(text).get("steps", ())}
+        for text in (before, after)
+    )
+    return frozenset(step_id for step_id, _, _ in one & other).intersection(done)
+
+
 def render(shape: Shape, delivery: Delivery) -> Delivery:
     """The delivery with what it sends; raises ``EvaluationError`` where that cannot be made.
 
@@ -94,23 +103,36 @@ def _part(event: bytes, shape: Shape) -> bytes:
     told: Any = expression.read(event)
     data = told["data"]
     record_id = data["object"].get("id")
-    data["object"] = {"id": record_id} | _kept(data["object"], shape, "")
+    data["object"] = {"id": record_id, **_fields(data["object"], shape)}
     if "changed" in data:
-        data["changed"] = [path for path in data["changed"] if _is_kept(path, shape)]
-        data["previous"] = {path: value for path, value in data["previous"].items() if _is_kept(path, shape)}
+        data["changed"] = [path for path in data["changed"] if _is_near(path, shape)]
+        data["previous"] = _kept({path: _cut(value, path, shape) for path, value in data["previous"].items()})
     return expression.write(told)
 
 
-def _kept(fields: Mapping[str, Any], shape: Shape, prefix: str) -> dict[str, Any]:
-    found = {}
-    for key, value in fields.items():
-        path = prefix + key
-        if _is_kept(path, shape):
-            found[key] = _kept(value, shape, f"{path}.") if isinstance(value, dict) else value
-    return found
+_NOTHING = object()
 
 
-def _is_kept(path: str, shape: Shape) -> bool:
+def _fields(record: Mapping[str, Any], shape: Shape, within: str = "") -> dict[str, Any]:
+    return _kept({key: _cut(value, f"{within}{key}", shape) for key, value in record.items()})
+
+
+def _kept(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not _NOTHING}
+
+
+def _cut(value: Any, path: str, shape: Shape) -> Any:  # noqa: ANN401 - any value of a record
+    """What is kept of the value at a path, or ``_NOTHING``. A path goes through lists: it is that of each item's."""
+    if not _is_near(path, shape):
+        return _NOTHING
+    if isinstance(value, dict):
+        return _fields(value, shape, f"{path}.")
+    if isinstance(value, list):
+        return [item for item in (_cut(item, path, shape) for item in value) if item is not _NOTHING]
+    return value if not shape.fields or any(_within(path, one) for one in shape.fields) else _NOTHING
+
+
+def _is_near(path: str, shape: Shape) -> bool:
     """Whether a path is within what is asked for, or on the way to it, and not within what is left out."""
     wanted = not shape.fields or any(_within(path, one) or _within(one, path) for one in shape.fields)
     return wanted and not any(_within(path, one) for one in shape.drop)

@@ -40,7 +40,8 @@ class Shaped:
     def send(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
         """Send what can be made; what cannot is refused for good, until its route is mended."""
         made = [self._made(delivery) for delivery in batch]
-        sent = iter(self._sink.send([one for one in made if isinstance(one, Delivery)]))
+        ready = [one for one in made if isinstance(one, Delivery)]
+        sent = iter(self._sink.send(ready) if ready else ())
         return [next(sent) if isinstance(one, Delivery) else one for one in made]
 
     def close(self) -> None:
@@ -53,4 +54,4 @@ class Shaped:
         try:
             return render(self._shape_of(delivery.shape), delivery)
         except EvaluationError as error:
-            return Refused(str(error), final=True)
+            return Refused(str(error), final=True, unsent=True)

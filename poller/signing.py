@@ -7,6 +7,7 @@
 import base64
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -26,10 +27,11 @@ class CannotSign(Exception):
     """Nothing can be signed now; the message says why."""
 
 
-class Key(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Key:
     """One secret, ready to sign: ``sign`` takes the message's id, the time in seconds and the body."""
 
-    sign: Callable[[str, int, bytes], str]
+    sign: Callable[[str, int, bytes], str] = field(repr=False)  # it would show the key
     not_after_s: float | None = None
 
     def expired(self, now_s: float) -> bool:

@@ -29,7 +29,7 @@ CHUNK_MARKS = 1000
 
 def sweep(poll: Poll, kind: Pass) -> None:
     """List everything, or the rest of it if a sweep is under way, then conclude."""
-    under_way = poll.progress.sweep or Sweeping(kind, poll.tools.now_ms())
+    under_way = _resumed(poll, poll.progress.sweep or Sweeping(kind, poll.tools.now_ms()))
     poll.first = under_way.kind == Pass.BASELINE
     for parent in poll.parents:
         if parent >= under_way.parent:
@@ -37,6 +37,13 @@ def sweep(poll: Poll, kind: Pass) -> None:
             under_way = _sweep_listing(poll, replace(under_way, parent=parent, after=after))
     poll.first = False
     _conclude(poll, under_way)
+
+
+def _resumed(poll: Poll, at: Sweeping) -> Sweeping:
+    """A listing that is not there any more was perhaps not read to its end: if it comes back, it is read whole."""
+    if not at.parent or at.parent in poll.parents:
+        return at
+    return replace(at, began={**at.began, at.parent: UNREAD})
 
 
 def _sweep_listing(poll: Poll, at: Sweeping) -> Sweeping:

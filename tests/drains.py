@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from structlog.testing import capture_logs
 
 from poller.deliver import IDLE_S, Drain
-from poller.model import Change, Delivered, Kind, Order, Stream, Target
+from poller.model import Change, Delivered, Kind, Stream
+from poller.plan import Order, Target
 from poller.stores import Outgoing, Progress, Step
 from poller.stores.sqlite import SqliteStore
 
@@ -130,7 +131,8 @@ class Rig:
             pause_s = self.run()
             assert pause_s > 0
             next_ms = self.clock.now_ms + max(1, int(pause_s * 1000))
-            self.clock.now_ms = min(ends_ms, max(next_ms, self._nothing_until_ms()) if pause_s == IDLE_S else next_ms)
+            later_ms = max(next_ms, self._nothing_until_ms()) if pause_s == IDLE_S else next_ms
+            self.clock.now_ms = max(self.clock.now_ms, min(ends_ms, later_ms))
         self.run()
 
     def _nothing_until_ms(self) -> int:

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from poller.http import Disconnected, Response, TimedOut, TooLarge
-from poller.model import Plan, Stream, Watch
+from poller.model import Stream
+from poller.plan import Plan, Watch
 from poller.poll import poll
 from poller.running import Tools
 from poller.simulator import Account, Simulator

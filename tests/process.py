@@ -3,6 +3,7 @@
 The account that it polls is a simulator in the test's own process, so that a test can change it at will.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -46,16 +47,18 @@ class Finished(NamedTuple):
 
 
 class Poller:
-    """A process under way, as a context manager that leaves none behind. Its output goes to files."""
+    """A process under way, as a context manager that leaves none behind. Its output goes to files.
 
-    def __init__(self, command: list[str], folder: Path, name: str, env: Mapping[str, str]) -> None:
+    ``pipes`` are descriptors for ``stdout`` or ``stderr`` in place of those files.
+    """
+
+    def __init__(self, command: list[str], folder: Path, name: str, env: Mapping[str, str], **pipes: int) -> None:
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
+                **{"stdout": out, "stderr": err} | pipes,
                 cwd=folder,
                 env=dict(env),
                 # A shell's background job is born deaf to it.
@@ -127,6 +130,30 @@ class Poller:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+class Pipe:
+    """A pipe that holds 4 kB, and that nobody reads but ``text``, which gives all that came so far."""
+
+    def __enter__(self) -> Self:
+        self._read, self.write = os.pipe()
+        fcntl.fcntl(self.write, fcntl.F_SETPIPE_SZ, 4096)
+        self._seen = b""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._read)
+        os.close(self.write)
+
+    def fill(self) -> None:
+        os.write(self.write, b" " * 4096)
+
+    def text(self) -> str:
+        os.set_blocking(self._read, False)
+        with suppress(BlockingIOError):
+            while more := os.read(self._read, 4096):
+                self._seen += more
+        return self._seen.decode()
+
+
 def _log(text: str) -> list[dict[str, Any]]:
     lines = [line for line in text.splitlines(keepends=True) if line.startswith("{") and line.endswith("}\n")]
     return [json.loads(line) for line in lines]
@@ -161,12 +188,12 @@ class Site:
             + f'\n\n[state]\npath = "{self.database}"\n\n{tables}'
         )
 
-    def start(self, *arguments: str, patch: str | None = None) -> Poller:
-        """Begin a command, ``run`` if none is named."""
+    def start(self, *arguments: str, patch: str | None = None, **pipes: int) -> Poller:
+        """Begin a command, ``run`` if none is named; ``pipes`` as for ``Poller``."""
         code = self.patch if patch is None else patch
         python = [sys.executable, "-c", code + _MAIN] if code else [sys.executable, "-m", "poller"]
         command = [*python, "--config", str(self.config), *(arguments or ("run",))]
-        return Poller(command, self.folder, f"run-{next(self._number)}", self.env)
+        return Poller(command, self.folder, f"run-{next(self._number)}", self.env, **pipes)
 
     def run(self, *arguments: str, patch: str | None = None, timeout_s: float = 30.0) -> Finished:
         """Carry out a command to its end."""

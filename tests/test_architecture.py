@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent / "poller"
 
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
-    **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "pressure"), 1),
-    **dict.fromkeys(("problems", "retry", "route", "settings", "shape", "signing"), 1),
+    **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "gate", "guard"), 1),
+    **dict.fromkeys(("hidden", "pressure", "problems", "retry", "route", "settings", "shape", "signing"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -23,15 +23,18 @@ SHELL = 6
 PARTS = {
     **dict.fromkeys(("connection", "exchange", "rate", "tls", "transport"), "http"),
     "endpoint": "sinks",
+    "plan": "model",
     "connections": "config",
+    "expected": "config",
+    "objections": "config",
     "routing": "config",
     **dict.fromkeys(("running", "sweep"), "poll"),
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-PURE = {"batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "model", "pressure", "problems"}
-PURE |= {"retry", "route", "shape"}
-PURE |= {f"actions.{part}" for part in ("answer", "inputs", "look", "request", "steps")}
+PURE = {"batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "model", "plan", "pressure"}
+PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "problems", "retry", "route", "shape"}
+PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
 

@@ -94,7 +94,7 @@ def test_a_wrong_token(poller, full):
         (faults.cut, "in the middle of the answer"),
     ],
 )
-def test_what_is_no_list(poller, fault, message, full):
+def test_fault_25_26_29_30_what_is_no_list(poller, fault, message, full):
     """HTML, half a JSON, an object, nothing: the message says which, in an increment as in a sweep."""
     rig, simulator, org = poller
     rig.poll(org, CLIENTS)
@@ -115,7 +115,7 @@ def test_all_is_well_after_all_of_that(poller):
     followed_on(rig, simulator, org)
 
 
-def test_an_empty_list_of_5000_records(poller):
+def test_fault_28_an_empty_list_of_5000_records(poller):
     """A sweep shows none of them: that is not believed, whatever the count says, and they stay as they were."""
     rig, simulator, org = poller
     rig.poll(org, CLIENTS)
@@ -131,7 +131,7 @@ def test_an_empty_list_of_5000_records(poller):
     followed_on(rig, simulator, org)
 
 
-def test_an_empty_list_and_a_count_of_none(poller):
+def test_fault_28_an_empty_list_and_a_count_of_none(poller):
     """Now the API says twice that all are gone: that is held, said, and let go when they are back."""
     rig, simulator, org = poller
     rig.poll(org, CLIENTS)
@@ -159,7 +159,7 @@ def unmoved(dump):
 
 
 @pytest.mark.parametrize("fault", [faults.same_page, faults.overlapping], ids=["endless", "duplicates"])
-def test_pages_that_repeat(poller, fault):
+def test_fault_34_pages_that_repeat(poller, fault):
     """Endless paging, or an id on two pages: the second page is not used, nor anything concluded from the first."""
     rig, simulator, org = poller
     rig.poll(org, CLIENTS)
@@ -179,7 +179,7 @@ def test_pages_that_repeat(poller, fault):
     followed_on(rig, simulator, org)
 
 
-def test_endless_news(poller, monkeypatch):
+def test_fault_34_endless_news(poller, monkeypatch):
     """Also where each page is a new one: a listing has so many pages at most."""
     rig, simulator, org = poller
     monkeypatch.setattr("poller.sources.spaceinvoices.MAX_PAGES", 20)

@@ -6,19 +6,20 @@ import sys
 from pathlib import Path
 
 BENCH = Path(__file__).parent.parent / "bench"
+SECTIONS = ("core", "idle", "delivery", "sustained", "latency", "startup")
 SMALL = ("--records", "300", "--events", "50", "--polls", "20", "--runs", "1")
 
 
 def test_run_prints_and_writes_every_figure(tmp_path):
     """Each section gives a table, and the file holds the same with machine and versions."""
     written = tmp_path / "bench.json"
-    sections = [word for name in ("core", "idle", "delivery", "startup") for word in ("--only", name)]
+    sections = [word for name in SECTIONS for word in ("--only", name)]
     command = [sys.executable, BENCH / "run.py", *SMALL, *sections, "--json", written]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(written.read_text())
     assert {"machine", "python", "sqlite"} <= set(found["machine"])
     figures = [figure for table in found["tables"] for figure in table["figures"]]
-    assert len(found["tables"]) == 4
+    assert len(found["tables"]) == len(SECTIONS) + 1
     assert all(figure["name"] in done.stdout for figure in figures)
     assert all(value > 0 for figure in figures for value in figure["median"].values())
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller import retry
-from poller.breaker import FAILURES, RAMP_MS, RECENT, Breaker, after, allowed, blames_endpoint, wait_s
+from poller.breaker import FAILURES, RAMP_MS, RECENT, Breaker, after, allowed, blames_endpoint, set_back, wait_s
 from poller.model import Delivered, Delivery, Gone, Later, Refused
 
 NOW_MS = 1_790_000_000_000
@@ -50,6 +50,16 @@ def test_an_answer_ends_the_row(good):
     breaker = answered(Breaker(), *[SLOW] * 4, good)
     assert (breaker.failures, breaker.error) == (0, "")
     assert not answered(breaker, *[SLOW] * 4).is_open
+
+
+@pytest.mark.parametrize(
+    "before",
+    [Breaker(), answered(Breaker(), *[SLOW] * 4), answered(Breaker(), *[STRANGE] * 4), OPEN, replace(OPEN, good=1)],
+)
+def test_what_was_never_sent_says_nothing_of_the_receiver(before):
+    """A body that cannot be made ends no row, and is no good probe."""
+    unsent = Refused("no such field", final=True, unsent=True)
+    assert answered(before, unsent, now_ms=NOW_MS + 6000) == before
 
 
 def test_trouble_in_half_of_the_answers_opens_it():
@@ -253,6 +263,17 @@ def test_a_ramp_that_begins_later_than_any_is_over():
     closed = answered(OPEN, YES, YES, now_ms=OPEN.wait_until_ms)
     assert allowed(closed, NOW_MS - 2 * HOUR_MS, 4) == 4
     assert allowed(closed, NOW_MS, 4) == 1
+
+
+def test_it_goes_along_with_a_clock_that_is_set_back():
+    """What was left of a wait is left of it; and a closed breaker stays closed, even in 1970."""
+    back = set_back(OPEN, HOUR_MS)
+    assert (back.is_open, wait_s(back, NOW_MS - HOUR_MS)) == (True, wait_s(OPEN, NOW_MS))
+    closed = answered(OPEN, YES, YES, now_ms=OPEN.wait_until_ms)
+    back = set_back(closed, HOUR_MS)
+    assert [allowed(back, NOW_MS - HOUR_MS + more, 4) for more in (0, 2 * RAMP_MS, 9 * RAMP_MS)] == [1, 2, 4]
+    assert set_back(Breaker(), HOUR_MS) == Breaker()
+    assert set_back(OPEN, 2 * NOW_MS).is_open
 
 
 # What holds for all histories

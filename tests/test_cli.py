@@ -247,7 +247,7 @@ def test_a_state_that_cannot_be_used(tmp_path, used, spoil, code, words, first):
     assert site.database.exists() == (Path("poller.db") in before)
 
 
-def test_a_lost_state_can_be_begun_anew(tmp_path, used, api):
+def test_fault_18_a_lost_state_can_be_begun_anew(tmp_path, used, api):
     """By an option; what was left of it is kept aside, and the first poll is silent again."""
     site = Site(tmp_path, api.url, CLIENTS)
     (tmp_path / "poller.db.lock").write_bytes(used["poller.db.lock"])
@@ -281,7 +281,7 @@ def test_without_a_state_there_is_nothing_to_show(tmp_path, arguments):
     assert contents(tmp_path) == {}
 
 
-def test_a_second_daemon_is_refused(site):
+def test_fault_10_a_second_daemon_is_refused(site):
     """Exit 75, naming the process that holds the state, which goes on."""
     with site.start() as poller:
         poller.up()
@@ -620,8 +620,14 @@ def test_a_decision_while_it_runs(held, org, command, events):
         assert poller.stop().code == 0
 
 
-@pytest.mark.parametrize(("name", "running"), [("clients", False), ("nobody/clients", False), ("clients", True)])
-def test_a_decision_on_nothing(site, name, running):
+NO_ROUTE, NO_STREAM = "nothing held by a route clients", "no deletions are held in nobody/clients"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "running"),
+    [("clients", NO_ROUTE, False), ("nobody/clients", NO_STREAM, False), ("clients", NO_ROUTE, True)],
+)
+def test_a_decision_on_nothing(site, name, words, running):
     """Exit 1, with where to look; no stream comes of it."""
     site.run("once")
     if running:
@@ -630,7 +636,7 @@ def test_a_decision_on_nothing(site, name, running):
     else:
         done = site.run("approve", name)
     assert done.code == 1
-    assert f"no deletions are held in {name}" in done.err
+    assert words in done.err
     assert site.query("SELECT count(*) FROM stream") == [(1,)]
 
 

@@ -42,7 +42,7 @@ def site(tmp_path, api, account, org):
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
-def test_a_backup_can_be_restored(tmp_path, site, account, org, running):
+def test_fault_67_a_backup_can_be_restored(tmp_path, site, account, org, running):
     """As the help says; what changed since is then found, and told under the same id."""
     target = tmp_path / "backup.db"
     if running:

@@ -213,19 +213,20 @@ def test_a_paused_sink_waits_until_it_is_resumed(tmp_path, api, account, org, ru
     assert [record.id for record in receiver.records] == [event["id"] for event in lines(tmp_path / "events.jsonl")]
 
 
-def test_a_receiver_that_is_gone_pauses_its_sink(tmp_path, api, account, org):
-    """It is told at once, asked no more, and gets all of it once it is resumed."""
+def test_fault_50_a_receiver_that_is_gone_pauses_its_sink(tmp_path, api, account, org):
+    """It is told at once, asked no more, and gets all of it, in order, once it is resumed."""
     with Receiver(answer(410)) as receiver:
         site = Site(tmp_path, api.url, CLIENTS + webhook("hook", receiver.url), patch=HASTE)
         with site.start() as poller:
             poller.until(lambda: site.baselined(1))
-            account.create(org, "clients")
+            client = account.create(org, "clients")
             poller.until(lambda: poller.log("sink.paused"))
             [line] = poller.log("sink.paused")
             assert (line["sink"], line["hint"]) == ("hook", "poller resume hook")
             assert "status 410: gone" in line["reason"]
+            account.update(org, "clients", client, {"name": "Changed"})
             account.create(org, "clients")
-            poller.until(lambda: site.query("SELECT count(*) FROM delivery") == [(2,)])
+            poller.until(lambda: site.query("SELECT count(*) FROM delivery") == [(3,)])
             time.sleep(0.5)
             assert len(receiver.records) == 1
             [row] = json.loads(site.run("sinks", "--json").out)
@@ -236,7 +237,9 @@ def test_a_receiver_that_is_gone_pauses_its_sink(tmp_path, api, account, org):
             time.sleep(0.3)
             assert len(receiver.records) == 1
             assert site.run("resume", "hook").code == 0
-            poller.until(lambda: states(site) == [("delivered", 2)])
+            poller.until(lambda: states(site) == [("delivered", 3)])
+    mine = [record.body for record in receiver.records[1:] if client.encode() in record.body]
+    assert [b"client.updated" in body for body in mine] == [False, True]
 
 
 @both

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from poller.config import Config, ConfigError, find, load
-from poller.model import Case, Order, Route, Target
+from poller.plan import Case, Order, Route, Target
 from poller.pressure import Limits
 from poller.problems import tables
 from poller.settings import Secret
@@ -223,6 +223,7 @@ REFUSED = [
     (SINK + "batch = {}", "sinks.crm.batch: unknown key"),
     ('[state]\npath = ""', "state.path: should be the path of a file"),
     ("[state]\npath = 3", "state.path: should be a path in quotes"),
+    ('[source]\norigin = "a b"', "source.origin: should have letters, digits, dots, - and _, 64 at most"),
     ("[source]\nevery 3", "is not TOML: Expected '=' after a key in a key/value pair (at line 2, column 7)"),
     ("x = " + "9" * 5000, "is not TOML: "),
     ("x = " + "[" * 5000, "is not TOML: "),
@@ -309,6 +310,22 @@ def test_the_secrets_of_sinks_are_checked_too(read, monkeypatch):
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["source.token", "sinks.crm.secret"]
 
 
+def test_what_no_message_may_show_is_known(read, monkeypatch):
+    """Secrets, and of the URLs of webhooks what is long enough to be one."""
+    monkeypatch.setenv("SPACE_INVOICES_TOKEN", "t0ken")
+    monkeypatch.setenv("CRM", "s3cret")
+    config = read("""
+        [sinks.crm]
+        kind = "webhook"
+        url = "https://crm.example.com/hooks/T0B0xyzzy?key=plugh-plugh"
+        secret = { env = "CRM" }
+        [sinks.short]
+        kind = "webhook"
+        url = "https://short.example.com/hooks"
+    """)
+    assert list(config.hidden()) == ["t0ken", "s3cret", "/hooks/T0B0xyzzy", "key=plugh-plugh"]
+
+
 def test_the_file_is_looked_for_in_order(tmp_path, monkeypatch):
     """The one named, the environment's, the one here."""
     monkeypatch.chdir(tmp_path)
@@ -334,14 +351,15 @@ def test_the_example_is_valid_as_it_stands():
 
 
 def test_every_commented_key_of_the_example_is_valid_too(read):
-    """Uncommented, each line is a key with its default; sinks and routes are examples."""
+    """Uncommented, each line is a key with its default; sinks, routes and what belongs to them are examples."""
     lines = [re.sub(r"^# (?=[a-z_]+ = |\[)", "", line) for line in EXAMPLE.read_text().splitlines()]
     config = read("\n".join(lines))
     defaults = load(None)
     assert config.source == defaults.source.model_copy(update={"organizations": ("66f1a2c4d3b7e80012a4c901",)})
     assert config.state == defaults.state
     assert len(config.sinks) > 1
-    assert len(config.route) == 1
+    assert config.queues() == ("deposits", "archive")
+    assert len(config.test) == 3
 
 
 def _keys(table):

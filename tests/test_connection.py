@@ -50,8 +50,8 @@ def ask(client, host, port):
     return client.request("POST", f"http://{host}:{port}/hook", deadline_s=5, max_bytes=100).status
 
 
-def test_a_name_that_is_bound_anew_is_refused(client, resolver):
-    """First an allowed address, then the metadata service: each connection is checked (fault 56)."""
+def test_fault_56_a_name_that_is_bound_anew_is_refused(client, resolver):
+    """First an allowed address, then the metadata service: each connection is checked."""
     asked = resolver(["127.0.0.1"], ["169.254.169.254"])
     with Receiver(answer(headers=[("Connection", "close")])) as receiver:
         mine = client(OPEN)

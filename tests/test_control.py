@@ -9,7 +9,9 @@ from time import monotonic
 
 import pytest
 
+from poller import log
 from poller.control import Control, NotRunning, ask, socket_path
+from poller.hidden import pattern
 
 
 @pytest.fixture
@@ -116,6 +118,13 @@ def test_a_long_path_is_no_trouble(tmp_path):
 def test_an_unknown_command_is_told(control, database):
     """A poller of another version may run."""
     assert "does not know that command" in ask(database, "launch")["error"]
+
+
+def test_an_error_is_told_without_what_is_hidden(control, database, monkeypatch):
+    """As in the log."""
+    monkeypatch.setattr(log, "_hidden", [pattern(["hunter2!"])])
+    monkeypatch.setitem(control._commands, "fail", lambda: int("hunter2!"))
+    assert ask(database, "fail") == {"error": "ValueError: invalid literal for int() with base 10: '[redacted]'"}
 
 
 def test_a_command_that_fails_is_told_by_its_error(control, database):

@@ -48,7 +48,7 @@ def test_a_signal_ends_it_well(tmp_path, api, number):
     assert sorted(path.name for path in tmp_path.glob("poller.db*")) == ["poller.db", "poller.db.lock"]
 
 
-def test_a_hanging_receiver_does_not_keep_it(tmp_path, api, account, org):
+def test_fault_08_a_hanging_receiver_does_not_keep_it(tmp_path, api, account, org):
     """It gives what is being sent its time, ends within 8 s in all, and sends the event again at the next start."""
     with Receiver(hang()) as receiver:
         site = Site(tmp_path, api.url, CLIENTS + webhook("hook", receiver.url, timeout="30s"))
@@ -97,7 +97,7 @@ def test_what_is_being_sent_is_finished(tmp_path, api, account, org):
     assert site.query("SELECT state FROM delivery") == [("delivered",)]
 
 
-def test_a_hanging_api_does_not_keep_it(tmp_path, api):
+def test_fault_07_a_hanging_api_does_not_keep_it(tmp_path, api):
     """A poll that waits for the network is abandoned at once."""
     api.faults.always(hang_api(), path="/Organizations/")
     site = Site(tmp_path, api.url)
@@ -106,9 +106,12 @@ def test_a_hanging_api_does_not_keep_it(tmp_path, api):
         began = time.monotonic()
         assert (poller.stop().code, clean(site)) == (0, True)
         assert time.monotonic() - began < 2
+    assert site.query("SELECT (SELECT count(*) FROM mark), count(baselined_ms), count(sweep) FROM stream") == [
+        (0, 0, 0)
+    ]
 
 
-def test_a_second_signal_ends_it_at_once(tmp_path, api, account, org):
+def test_fault_09_a_second_signal_ends_it_at_once(tmp_path, api, account, org):
     """Whatever is under way; the state survives it as it survives a kill."""
     with Receiver(hang()) as receiver:
         site = Site(tmp_path, api.url, CLIENTS + webhook("hook", receiver.url, timeout="30s"))
@@ -212,7 +215,7 @@ def vanish(api, org):
     api.faults.always(organization_gone, path=f"Organizations/{org}")
 
 
-def test_a_vanished_organization_is_suspended_and_goes_on_when_it_is_back(tmp_path, api, account, org):
+def test_fault_42_a_vanished_organization_is_suspended_and_goes_on_when_it_is_back(tmp_path, api, account, org):
     """None of its records is announced as deleted; what changed meanwhile is announced when it is back."""
     other = account.add_organization("Other")
     changed, deleted = account.bulk_create(other, "clients", 12)[:2]
@@ -268,7 +271,7 @@ def test_the_organizations_are_looked_up_until_that_works(tmp_path, api):
         poller.until(lambda: site.baselined(1))
 
 
-def test_a_refused_token_suspends_and_announces_nothing(tmp_path, api, account, org):
+def test_fault_42_a_refused_token_suspends_and_announces_nothing(tmp_path, api, account, org):
     """A 401 in the middle waits the longest and says why; a restart asks at once, and goes on."""
     gone = account.bulk_create(org, "clients", 3)[0]
     site = Site(tmp_path, api.url, CLIENTS)

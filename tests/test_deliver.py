@@ -200,7 +200,7 @@ class Stubborn:
         raise StoreError("disk full")
 
 
-def test_answers_that_cannot_be_kept_are_kept_in_mind(rig):
+def test_fault_15_answers_that_cannot_be_kept_are_kept_in_mind(rig):
     """Nothing is sent meanwhile, else the receiver would get it all again and again."""
     rig.queue.store = stubborn = Stubborn(rig.store)
     rig.tell(*(f"{name}1" for name in "abcdefgh"))
@@ -278,6 +278,25 @@ def test_a_drain_outlives_trouble_of_the_store(rig, monkeypatch):
     _until(lambda: len(rig.sink.sent) == 2)
     stubborn.broken = False
     _until(lambda: rig.states() == ["delivered 1"] * 2)
+    stop.set()
+    rig.queue.wake.set()
+    thread.join(5)
+
+
+def test_a_defect_in_a_turn_ends_no_drain(rig, monkeypatch):
+    """It is told, and after a moment the drain goes on; a single round ends by it."""
+    monkeypatch.setattr("poller.deliver.STORE_RETRY_S", 0.01)
+    due = rig.store.due
+    monkeypatch.setattr(rig.store, "due", lambda *_, **__: 1 / 0)
+    rig.tell("a1")
+    with pytest.raises(ZeroDivisionError):
+        drain(rig.queue, threading.Event(), until_empty=True)
+    stop = threading.Event()
+    thread = threading.Thread(target=drain, args=(rig.queue, stop))
+    thread.start()
+    _until(lambda: [line for line in rig.logs if line["event"] == "sink.broken"])
+    monkeypatch.setattr(rig.store, "due", due)
+    _until(lambda: rig.states() == ["delivered 1"])
     stop.set()
     rig.queue.wake.set()
     thread.join(5)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from poller.batch import split
 from poller.breaker import FAILURES
 from poller.deliver import IDLE_S, drain
-from poller.model import Delivered, Gone, Later, Order, Refused
+from poller.model import Delivered, Gone, Later, Refused
+from poller.plan import Order
 from poller.retry import BLOCKING_ATTEMPTS
 
 SLOW, NO, STRANGE = Later("no answer"), Refused("400"), Refused("401: wrong?", strange=True)

@@ -69,6 +69,9 @@ def test_steps_close_a_breaker_as_deliveries_do(made):
         (Later("503"), False),
         (Refused("422"), False),
         (Gone("401"), False),
+        (Gone("401 to a look", unknown=True), True),
+        (Refused("404 to a look", unknown=True), True),
+        (RuntimeError("a defect"), True),
         (Advanced(b"{}"), False),
     ],
 )

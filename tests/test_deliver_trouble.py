@@ -1,18 +1,24 @@
 """Loop two and trouble: the receiver's, that of one event, an operator's word in between; days pass in no time."""
 
 import json
+import random
 import threading
 import time
 from itertools import pairwise
 
 import pytest
 from drains import DAY_S, NOW_MS, Inline, rig
+from pauses import pauses
+from process import eventually
+from receiver import Receiver, answer
 
 from poller import retry
 from poller.breaker import FAILURES, Breaker
-from poller.deliver import IDLE_S, drain
-from poller.model import Delivered, Gone, Later, Order, Refused
+from poller.deliver import IDLE_S, Drain, drain
+from poller.model import Delivered, Gone, Later, Refused
+from poller.plan import Order
 from poller.retry import BLOCKING_ATTEMPTS, EVENT_WAITS_S
+from poller.sinks.webhook import Config
 from poller.stores import Keep
 from poller.stores.selection import Selection
 
@@ -108,28 +114,88 @@ def test_concurrency_comes_back_minute_by_minute(threaded):
     assert {1, 2, 3, 4} == set(most[:-1])
 
 
-def test_a_receiver_that_is_away_for_three_days_gets_everything(tmp_path):
+TIMEOUT_MS = 15_000
+AWAY = {
+    "refuses connections": [Later("http://127.0.0.1: connection refused")],
+    "answers 500": [retry.outcome(500, {}, 0)],
+    "answers 429": [retry.outcome(429, {}, 0)],
+    "answers 503 and for how long": [retry.outcome(503, {"retry-after": "120"}, 0)],
+    "does not answer": [Later("http://127.0.0.1: the deadline of 15 s passed")],
+    "does each of these": [
+        Later("http://127.0.0.1: connection refused"),
+        retry.outcome(500, {}, 0),
+        retry.outcome(429, {}, 0),
+        Later("http://127.0.0.1: the deadline of 15 s passed"),
+    ],
+}
+
+
+def away(rig, outcomes, seed=1):
+    """Have the receiver say one of these from now on; what it does not answer takes the whole timeout."""
+    send, dice = type(rig.sink).send.__get__(rig.sink), random.Random(seed)
+
+    def send_away(batch):
+        rig.sink.always = dice.choice(outcomes)
+        found = send(batch)
+        rig.clock.now_ms += TIMEOUT_MS if "deadline" in found[0].reason else 0
+        return found
+
+    rig.sink.send = send_away
+
+
+def back(rig):
+    del rig.sink.send
+    rig.sink.always = Delivered()
+
+
+@pytest.mark.parametrize("outcomes", AWAY.values(), ids=AWAY)
+def test_fault_53_a_receiver_that_is_away_for_three_days_gets_everything(tmp_path, outcomes):
     """Beginning six minutes after it is back, in order per record; no event paid for it, and probes were few."""
     with rig(tmp_path, Inline(), seed=1) as made:
-        made.sink.always = SLOW
-        told = {}
-        for number in range(300):
-            name = f"r{number % 40}/{number:03}"
-            made.tell(name)
-            told[name.replace("/", "")] = made.clock.now_ms
-            made.live(3 * DAY_S / 300)
-        away = len(made.sink.sent)
-        assert away < 3 * DAY_S / (300 * 0.8) + 20
-        back_ms, made.sink.always = made.clock.now_ms, Delivered()
-        made.live(360)
-        assert made.sink.taken
-        made.live(360)
-        assert made.count("delivered") == 300
-        assert made.sink.times_ms[away] - back_ms <= 360_000
-    for record in {name[:-3] for name in told}:
-        mine = [name for name in made.sink.taken if name[:-3] == record]
-        assert mine == sorted(mine)
+        told = []
+
+        def tell(bunches, span_s):
+            for _ in range(bunches):
+                names = [f"r{number % 300}/{number:04}" for number in range(len(told), len(told) + 10)]
+                made.tell(*names)
+                told.extend(name.replace("/", "") for name in names)
+                made.live(span_s / bunches)
+
+        tell(5, 60)
+        away(made, outcomes)
+        sent = len(made.sink.sent)
+        tell(200, 3 * DAY_S)
+        probes = len(made.sink.sent) - sent
+        assert probes <= 3 * DAY_S / (300 * 0.8) + 20
+        back(made)
+        back_ms = made.clock.now_ms
+        tell(10, 360)
+        first_ms = made.sink.times_ms[sent + probes]
+        tell(5, 360)
+        assert set(made.states()) == {"delivered 1"}
+        assert made.count("delivered") == len(told) == 2200
+    assert first_ms - back_ms <= 360_000
     assert sorted(made.sink.taken) == sorted(told)
+    for record in {name[:-4] for name in told}:
+        mine = [name for name in made.sink.taken if name[:-4] == record]
+        assert mine == sorted(mine)
+
+
+@pytest.mark.parametrize("outcomes", AWAY.values(), ids=AWAY)
+@pytest.mark.parametrize("events", [1, 3, 50])
+def test_whenever_it_comes_back_the_next_attempt_begins_within_six_minutes(tmp_path, outcomes, events):
+    """Also where one that fails has just begun; every wait is as long as chance can make it."""
+    with rig(tmp_path, Inline()) as made:
+        made.queue.chance = lambda: 1.0
+        made.tell(*(f"r{number}/1" for number in range(events)))
+        away(made, outcomes)
+        made.live(7200)
+        last_ms = made.sink.times_ms[-1]
+        back(made)
+        made.live(720)
+        assert made.count("delivered") == events
+    assert max(later - earlier for earlier, later in pairwise(made.sink.times_ms)) <= 360_000
+    assert made.sink.times_ms[-events] - last_ms <= 360_000
 
 
 def test_an_event_that_always_times_out_stops_no_other(tmp_path):
@@ -181,7 +247,7 @@ def test_a_receiver_s_rest_is_kept(rig):
     assert sorted(rig.sink.taken) == ["a1", "b1"]
 
 
-def test_a_clock_that_is_set_back_delays_nothing_for_long(rig):
+def test_fault_23_a_clock_that_is_set_back_delays_nothing_for_long(rig):
     """What was put off by another clock is due after the next tidying; what comes now goes at once."""
     rig.sink.script["a"] = [SLOW]
     rig.tell("a1")
@@ -255,7 +321,7 @@ def test_a_strict_order_is_one_at_a_time(threaded, order):
     assert threaded.sink.most_busy == 1
 
 
-def test_one_event_that_is_refused_for_ever_delays_no_other(tmp_path):
+def test_fault_52_one_event_that_is_refused_for_ever_delays_no_other(tmp_path):
     """Among ten thousand, and among those that come until it is parked."""
     with rig(tmp_path, Inline(), seed=4) as made:
         made.sink.script["r5000"] = NO
@@ -272,31 +338,68 @@ def test_one_event_that_is_refused_for_ever_delays_no_other(tmp_path):
         assert (made.count("parked"), made.count("delivered")) == (1, 10_079)
 
 
-def test_one_event_that_is_refused_for_ever_delays_no_other_in_real_time(tmp_path, monkeypatch):
-    """Ten thousand through four threads, the refused one tried again all the time: the stream never pauses."""
-    monkeypatch.setattr(retry, "EVENT_WAITS_S", (0.0, *[0.05] * 1000))
-    with rig(tmp_path) as made:
-        made.queue.now_ms = made.sink._clock = lambda: time.time_ns() // 1_000_000
-        made.sink.script["r100"] = NO
-        made.tell(*(f"r{number}/1" for number in range(10_000)))
+class Wall:
+    """The clock on the wall."""
+
+    @property
+    def now_ms(self):
+        return time.time_ns() // 1_000_000
+
+    def __call__(self):
+        return self.now_ms
+
+
+BATCHES, BATCH = 100, 100
+ALONE = 20
+
+
+def test_one_event_that_is_refused_for_ever_delays_no_other_by_a_second(tmp_path, monkeypatch):
+    """Ten thousand to a receiver on loopback; one that it refuses is tried again all the time from the 2,000th on.
+
+    They come a hundred at a time, so that what each waits is the time since its commit.
+    """
+    monkeypatch.setattr(retry, "EVENT_WAITS_S", (0.0, *[0.05] * 10_000))
+    arrived, refused, waits_s = {}, [], []
+
+    def picky(wire):
+        if b'"id":"bad"' in wire.record.body:
+            refused.append(wire.record.time_s)
+            return answer(400)(wire)
+        arrived[wire.record.id] = time.monotonic()
+        return answer()(wire)
+
+    with Receiver(always=picky) as receiver, rig(tmp_path) as made:
+        sink, made.clock = Config(kind="webhook", url=receiver.url).sink(), Wall()
+        made.queue = Drain("it", sink, made.store, made.executor, made.clock, random.random)
         stop = threading.Event()
         thread = threading.Thread(target=drain, args=(made.queue, stop))
         thread.start()
-        while made.count("delivered") < 9_999:
-            time.sleep(0.05)
+        for number in range(BATCHES):
+            if number == ALONE:
+                made.tell("bad/1")
+            with pauses() as machine:
+                made.tell(*(f"r{number * BATCH + place}/1" for place in range(BATCH)))
+                committed_s = time.monotonic()
+                made.queue.wake.set()
+                eventually(lambda: len(arrived) == (number + 1) * BATCH, every_s=0.002)  # noqa: B023
+            waits_s.append(max(list(arrived.values())[-BATCH:]) - committed_s - machine.total_s)
         stop.set()
         made.queue.wake.set()
-        thread.join(5)
-    others = [at for name, at in zip(made.sink.sent, made.sink.times_ms, strict=True) if name != "r1001"]
-    assert len(others) == 9_999
-    assert made.sink.sent.count("r1001") >= 2
-    assert max(later - earlier for earlier, later in pairwise(others)) < 1000
+        thread.join(10)
+        made.queue.finish(10)
+        sink.close()
+        assert (made.count("delivered"), made.count("pending")) == (BATCHES * BATCH, 1)
+    before_s, with_it_s = max(waits_s[:ALONE]), max(waits_s[ALONE:])
+    print(f"refused {len(refused)} times; waits at most {before_s:.2f} s before, {with_it_s:.2f} s with it")  # noqa: T201
+    assert len(refused) > (BATCHES - ALONE) / 4
+    assert len(receiver.records) == BATCHES * BATCH + len(refused)
+    assert with_it_s < before_s + 1
 
 
 # A wrong address or secret
 
 
-def test_a_wrong_secret_is_reported_and_costs_nothing_more(rig):
+def test_fault_57_a_wrong_secret_is_reported_and_costs_nothing_more(rig):
     """Four events paid an attempt before; then all wait, and the reason says what to look for."""
     rig.sink.always = STRANGE
     rig.tell(*(f"r{number}/1" for number in range(50)))
@@ -316,7 +419,7 @@ def test_a_wrong_secret_is_reported_and_costs_nothing_more(rig):
 # A receiver that is gone, an operator's word
 
 
-def test_a_receiver_that_is_gone_is_left_alone_until_it_is_resumed(rig):
+def test_fault_50_a_receiver_that_is_gone_is_left_alone_until_it_is_resumed(rig):
     """Nothing is lost meanwhile, through a restart too; then all of it goes out in order."""
     rig.sink.script["b"] = [Gone("410")]
     rig.sink.concurrency = 1

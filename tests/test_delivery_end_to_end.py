@@ -64,7 +64,7 @@ TROUBLE = {
 
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
-def test_the_event_arrives_later_and_other_sinks_do_not_wait(site, account, org, trouble):
+def test_fault_46_47_the_event_arrives_later_and_other_sinks_do_not_wait(site, account, org, trouble):
     """Twice it meets the trouble, then it arrives: the same id, the same bytes, signed anew each time."""
     with Receiver(trouble, trouble) as receiver:
         made = site(receiver, **SHORT)
@@ -83,7 +83,7 @@ def test_the_event_arrives_later_and_other_sinks_do_not_wait(site, account, org,
         assert 0 <= record.time_s - int(record.headers["webhook-timestamp"]) < 2
 
 
-def test_a_redirect_is_not_followed(site, account, org):
+def test_fault_49_a_redirect_is_not_followed(site, account, org):
     """Not to another host, not with the event; the log names the host alone."""
     with Receiver() as other, Receiver(redirect(other.url + "?canary", 307), redirect(other.url, 308)) as receiver:
         made = site(receiver)
@@ -124,7 +124,7 @@ def test_nobody_there_at_first(site, account, org):
     assert [record.id for record in later.records] == [event["id"] for event in poller.events()]
 
 
-def test_retry_after_is_kept(site, account, org):
+def test_fault_51_retry_after_is_kept(site, account, org):
     """The whole sink waits as long as it was asked to, also over a restart."""
     with Receiver(answer(429, [("Retry-After", "3")])) as receiver:
         made = site(receiver)
@@ -156,7 +156,7 @@ def test_the_first_wait_is_five_seconds(site, account, org):
     assert int(first.headers["webhook-timestamp"]) < int(second.headers["webhook-timestamp"])
 
 
-def test_a_hanging_receiver_delays_no_other_and_no_poll(site, account, org):
+def test_fault_46_a_hanging_receiver_delays_no_other_and_no_poll(site, account, org):
     """Changes go on to arrive elsewhere at once, while one hangs for its whole timeout."""
     with Receiver(always=hang()) as receiver:
         made = site(receiver, timeout="30s")
@@ -185,7 +185,7 @@ def test_order_is_kept_per_record_through_trouble(site, account, org):
     assert ids == sorted(ids, key=ids.index)
 
 
-def test_a_refused_event_holds_up_its_own_record_only(site, account, org):
+def test_fault_52_a_refused_event_holds_up_its_own_record_only(site, account, org):
     """It is tried again, then parked; meanwhile others go on, and its successor waits without a busy loop."""
     patch = "from poller import retry\nretry.EVENT_WAITS_S = (0.0, 1.5)\n"
     with Receiver(answer(422), answer(), answer(422)) as receiver:

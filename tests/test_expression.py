@@ -97,6 +97,7 @@ def test_only_what_is_declared_is_a_variable():
         ("data._items[?custom.origin == 'x'].id", "_items.custom.origin", True),
         ("data._items[?custom.origin == 'x'].id", "_items.id", True),
         ("data.*.origin", "data.origin", True),
+        ("data._items[?id].custom | [0].origin", "_items.custom.origin", True),
         ("sort_by(data._items, &custom.origin)", "custom.origin", True),
         ("map(&custom.origin, data._items)", "custom.origin", True),
         ("default(data, previous).custom.origin", "custom.origin", True),
@@ -116,6 +117,7 @@ def test_a_path_that_is_read_is_known(text, path, mentioned):
 def test_the_variables_that_a_template_reads_are_known():
     """Those of all of its holes; a field of an item is none."""
     value = {"a": "${data.x}", "b": ["${steps.pdf} and ${now()}", 5], "c": "${data._items[?previous == 'x'].changed}"}
+    value |= {"d": "${default(data.x, data.y).z}"}
     assert template(value, VARIABLES).names() == {"data", "steps", "event"}
     assert template({"a": "plain"}, VARIABLES).names() == frozenset()
 
@@ -321,6 +323,16 @@ def test_a_number_is_written_as_it_was_read(text):
     assert write(record["data"]).decode() == wanted
     assert write(template(["${data}"], VARIABLES).render(record)).decode() == f"[{wanted}]"
     assert template("n: ${data}", VARIABLES).render(record) == f"n: {wanted}"
+
+
+@pytest.mark.parametrize(
+    ("read_as", "written"),
+    [("1e2", "100"), ("1.50e1", "15.0"), ("1e40", "1" + "0" * 40), ("1e41", "1E+41"), ("-1e-41", "-1E-41")],
+)
+def test_an_exponent_is_written_out(read_as, written):
+    """But not to any length: 1e999999999 would fill the memory."""
+    assert write(read(read_as.encode())).decode() == written
+    assert template("n: ${data}", VARIABLES).render({"data": read(read_as.encode())}) == f"n: {written}"
 
 
 @given(values)

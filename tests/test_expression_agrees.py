@@ -4,6 +4,7 @@ import json
 import string
 from functools import partial
 
+import jmespath
 import pytest
 from expressions import BAD, TABLE, VARIABLES, scope
 from hypothesis import assume, given, settings
@@ -24,7 +25,7 @@ DOCUMENTS = st.recursive(
     max_leaves=12,
 )
 LITERALS = SCALARS.map(json.dumps).map("`{}`".format) | st.sampled_from(["'x'", "`[2, 3]`", '`{"a": 2}`'])
-SHAPES = [  # each hole is an expression
+SHAPES = [  # each hole is an expression; merge() has one, for jmespath looks at the type of its first only
     *(
         "({}).a",
         '({})."a b"',
@@ -48,7 +49,7 @@ SHAPES = [  # each hole is an expression
         "{} | {}",
     ),
     *("!({})", "({}) || ({})", "({}) && ({})", "({}) == ({})", "({}) != ({})", "({}) < ({})", "({}) >= ({})"),
-    *("length({})", "type({})", "to_array({})", "not_null({}, {})", "keys({})", "values({})", "merge({}, {})"),
+    *("length({})", "type({})", "to_array({})", "not_null({}, {})", "keys({})", "values({})", "merge({})"),
     *(
         "contains({}, {})",
         "starts_with({}, {})",
@@ -139,6 +140,12 @@ def test_a_number_is_never_true_or_false(zero_or_one, truth):
     """Alone, and within arrays and objects, where jmespath's are."""
     for form in ("{}", "[{}]", "{{a: [{}]}}"):
         assert not condition(f"{form.format(zero_or_one)} == {form.format(truth)}", ()).holds({})
+
+
+def test_what_jmespath_read_before_is_not_taken_from_its_memory():
+    """It keeps trees by their text, and reads ``!`` otherwise."""
+    assert jmespath.search("!data.before", {"data": {"before": False}}) is None
+    assert condition("!data.before", VARIABLES).holds({"data": {"before": False}})
 
 
 # What is read at all.

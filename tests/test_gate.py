@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.gate import Passage, Traffic, admit
-from poller.model import Gate
+from poller.plan import Gate
 
 NOW_MS = 1_790_000_000_000
 

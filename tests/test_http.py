@@ -126,7 +126,7 @@ def test_the_environment_names_no_proxy(client, monkeypatch):
 
 
 @pytest.mark.parametrize("slow", [hang, hang_after_head, dribble, dribble_head, flood], ids=lambda slow: slow.__name__)
-def test_one_deadline_holds_for_the_whole_request(client, slow):
+def test_fault_33_one_deadline_holds_for_the_whole_request(client, slow):
     """A server that is silent, slow or long-winded has no more time than any other."""
     with Receiver(slow()) as receiver:
         took_s, error = seconds(ask, client, receiver, deadline_s=0.3)
@@ -234,6 +234,24 @@ def test_a_gzip_bomb_is_not_unpacked(client):
         finally:
             tracemalloc.stop()
     assert peak_bytes < 8 << 20
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"), [(endless(), TooLarge), (cut(body=bytes(9 << 20), of=10 << 20), HttpError)]
+)
+def test_an_error_that_is_kept_keeps_nothing_of_the_body(client, trouble, error):
+    """Loops keep errors until they are told, and a traceback keeps what its functions held."""
+    with Receiver(trouble) as receiver:
+        tracemalloc.start()
+        try:
+            with pytest.raises(error) as kept:
+                ask(client, receiver, max_bytes=16 << 20)
+            held_bytes, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak_bytes > 8 << 20
+    assert held_bytes < 2 << 20
+    assert kept.value.__traceback__ is not None
 
 
 def test_gzip_is_decoded(client):
@@ -372,7 +390,7 @@ def test_an_early_answer_is_read(client):
         ("http:///secret", Unsendable, "cannot carry"),
     ],
 )
-def test_an_error_names_host_and_cause_and_no_more(client, url, error, cause):
+def test_fault_45_an_error_names_host_and_cause_and_no_more(client, url, error, cause):
     """The path and the query of a URL may be secrets."""
     with pytest.raises(error, match=cause) as caught:
         client.request("GET", url, deadline_s=5, max_bytes=1)

@@ -1,9 +1,10 @@
 """The real process, killed at random while the account changes: nothing lost, nothing invented, order kept.
 
-``KILLS`` in the environment sets how often (60 if it does not); ``KILL_SEED`` makes other histories.
+``KILLS`` in the environment sets how often (100 if it does not); ``KILL_SEED`` makes other histories.
 """
 
 import json
+import math
 import os
 import random
 import threading
@@ -19,7 +20,7 @@ from receiver import Receiver, answer
 from poller.simulator import Account, History, Simulator
 from poller.simulator.faults import reset, server_error, truncated
 
-KILLS = int(os.environ.get("KILLS", "60"))
+KILLS = int(os.environ.get("KILLS", "100"))
 SEED = int(os.environ.get("KILL_SEED", "1"))
 RESOURCES = (
     "clients documents items payments recurrences taxes units categories prices orders".split()  # noqa: SIM905
@@ -27,6 +28,9 @@ RESOURCES = (
 LATE_MS = 300
 FAULTY = 0.06
 STEPS_A_SECOND = 40
+MOST_AN_ACCOUNT = 100
+IN_FLIGHT = {"hook": 4, "file": 100}
+"""So many events each sink has under way at most, which a kill makes come again."""
 
 
 class _Data(msgspec.Struct):
@@ -94,6 +98,7 @@ class World:
 
     def run(self, kills):
         """Kill it so many times, then let it finish."""
+        self.kills = kills
         with self.simulator, self.receiver:
             self.site = Site(
                 self.folder,
@@ -124,7 +129,7 @@ class World:
         assert "Traceback" not in poller.err, poller.err
 
     def check(self):
-        """Both sinks were told what happened: nothing else, nothing less."""
+        """Both sinks were told what happened: nothing else, nothing less; how many events, and what came again."""
         verified = self.site.run("verify")
         assert verified.code == 0, verified.out
         live = {
@@ -134,11 +139,15 @@ class World:
             for key, fields in self.account.live(org, resource).items()
         }
         told = self.site.query("SELECT count(*) FROM event")[0][0]
-        for sent in ([record.body for record in self.receiver.records], self.whole_lines()):
+        again, sent_to = {}, {"hook": [record.body for record in self.receiver.records], "file": self.whole_lines()}
+        for sink, sent in sent_to.items():
             once = in_order(sent)
+            again[sink] = len(sent) - len(once)
+            assert again[sink] <= self.kills * IN_FLIGHT[sink]
             mirror = fold(once, self.served)
             assert [key for key in {*mirror, *live} if mirror.get(key) != live.get(key)] == []
-            assert len(once) == told < len(self.receiver.records)
+            assert len(once) == told
+        return told, again
 
     def whole_lines(self):
         """The file's lines; one that a kill cut short must come again, whole."""
@@ -218,13 +227,17 @@ def has(record, path):
     return True
 
 
-def test_killed_at_random_nothing_is_lost_or_invented(tmp_path):
+def test_killed_at_random_nothing_is_lost_or_invented(tmp_path, figures):
     """Two accounts at a time; every event arrives at both sinks, in order, and says what happened."""
-    worlds = [World(tmp_path / str(number), 1000 * SEED + number) for number in range(2)]
+    many = max(2, math.ceil(KILLS / MOST_AN_ACCOUNT))
+    worlds = [World(tmp_path / str(number), 1000 * SEED + number) for number in range(many)]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda world: world.run((KILLS + 1) // 2), worlds))
-    for world in worlds:
-        world.check()
+        list(pool.map(lambda world: world.run(math.ceil(KILLS / many)), worlds))
+    checked = [world.check() for world in worlds]
+    again = {sink: sum(again[sink] for _, again in checked) for sink in IN_FLIGHT}
+    told = sum(told for told, _ in checked)
+    figures(f"{sum(world.kills for world in worlds)} kills, {many} accounts, {told} events, came again: {again}")
+    assert KILLS < 50 or again["hook"], "no kill ever met a send"
 
 
 _SETTLES_FIRST = """

@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 import warnings
 
 import pytest
@@ -17,7 +18,10 @@ def _restored():
     """Leave the process's logging as it was."""
     root, show = logging.root, warnings.showwarning
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
+    log._hidden.clear()
     structlog.reset_defaults()
     logging.captureWarnings(capture=False)
     root.handlers, warnings.showwarning = handlers, show
@@ -29,6 +33,7 @@ def said(capsys):
     """The events said so far, as JSON; nothing may be on stdout."""
 
     def said():
+        log.flush()
         out, err = capsys.readouterr()
         assert out == ""
         return [json.loads(line) for line in err.splitlines()]
@@ -97,6 +102,61 @@ def test_of_a_url_only_the_host_is_shown(said, text, shown):
     assert "hunter2" not in json.dumps(event)
     assert (event["event"], event["at"], event["urls"]) == (shown, shown, [shown])
     assert event["error"] == f"ValueError: {shown}"
+
+
+def test_what_is_hidden_is_shown_nowhere(said):
+    """Not in an event, a field, a list, a message or what caused it; not by URLs, and not for a proxy."""
+    log.configure()
+    log.hide(["hunter2!"])
+    log.hide(["/services/T0/B0"])
+    try:
+        try:
+            {}["hunter2!"]
+        except KeyError as error:
+            raise ValueError("at /services/T0/B0 with cG9sbGVyOmh1bnRlcjIh") from error
+    except ValueError as error:
+        structlog.get_logger().exception("hunter2!", at=["hunter2%21", {"x": b"hunter2!"}], error=error)
+    (event,) = said()
+    text = json.dumps(event)
+    assert not [form for form in ("hunter2", "T0/B0", "aHVudGVyMi", "h1bnRlcj") if form in text]
+    assert event["event"] == "[redacted]"
+    assert event["error"] == "ValueError: at [redacted] with cG9sbGVyOm[redacted]"
+
+
+def test_what_nothing_catches_is_told_as_everything_else(said):
+    """In whichever thread; cleaned, and with its traceback."""
+    log.configure()
+    log.hide(["hunter2!"])
+    log.catch()
+
+    def work():
+        raise ValueError("hunter2! at https://a.example/path")
+
+    thread = threading.Thread(target=work, name="worker")
+    thread.start()
+    thread.join()
+    try:
+        work()
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+    broken, ended = said()
+    assert (broken["event"], broken["thread"], ended["event"]) == ("thread.broken", "worker", "poller.broken")
+    for event in (broken, ended):
+        assert event["level"] == "critical"
+        assert event["exception"].startswith("Traceback")
+        assert event["exception"].endswith("ValueError: [redacted] at https://a.example")
+
+
+def test_a_thread_that_leaves_and_an_interrupt_are_no_defects(said, capsys):
+    """They are told as ever: not at all, and by Python."""
+    log.configure()
+    log.catch()
+    thread = threading.Thread(target=sys.exit)
+    thread.start()
+    thread.join()
+    assert said() == []
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err.strip() == "KeyboardInterrupt"
 
 
 def test_a_traceback_is_readable_and_has_no_locals(said):

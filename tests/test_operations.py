@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from poller.breaker import Breaker
-from poller.model import Change, Kind, Stream, Target
+from poller.model import Change, Kind, Stream
 from poller.operations import operations, plain
+from poller.plan import Case, Gate, Plan, Route, Target
 from poller.stores import Decision, Outgoing, Progress, Settlement, Step, Verdict
 from poller.stores.selection import Selection
 from poller.stores.sqlite import SqliteStore
@@ -19,6 +20,8 @@ from poller.stores.sqlite import SqliteStore
 MEMORY = "/dev/shm"
 NOW_MS = 1_790_000_000_000
 CLIENTS = Stream("o", "clients")
+GATE = Gate(10.0, 1, 60.0)
+PLAN = Plan({}, (Route(("client.*",), (Case(("crm",)),), "slow", gate=GATE),))
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def store(tmp_path):
     with TemporaryDirectory(dir=folder) as state, closing(SqliteStore(Path(state) / "poller.db", "it")) as store:
         changes = [Change(Kind.CREATED, name, 0, 0, name.encode(), b'{"id":"%b"}' % name.encode()) for name in "abc"]
         outgoing = [Outgoing(change, "client.created", (Target("crm"),)) for change in changes]
-        store.commit(CLIENTS, Step(Progress(held_ms=5), outgoing=outgoing), NOW_MS)
+        store.commit(CLIENTS, Step(Progress(missing=1, held_ms=5), outgoing=outgoing), NOW_MS)
         first, second, _ = store.due("crm", NOW_MS, 9)
         ended = [
             Settlement(first.sequence, "delivered", 1, 0, 0),
@@ -43,7 +46,7 @@ def do(store):
     """Carry out an operation, by way of JSON."""
 
     def do(name, **request):
-        found = operations(store, lambda: NOW_MS + 5)[name](**json.loads(json.dumps(request)))
+        found = operations(store, lambda: NOW_MS + 5, PLAN)[name](**json.loads(json.dumps(request)))
         return json.loads(json.dumps(found))
 
     return do
@@ -85,6 +88,17 @@ def test_decide(do, store):
     assert do("decide", stream="o/clients", decision="approve") == {"found": True}
     assert store.standing(CLIENTS).decision == Decision.APPROVE
     assert do("decide", stream="o/items", decision="approve") == {"found": False}
+
+
+def test_release(do, store):
+    """What a route holds goes at the pace that the route has now."""
+    changes = [Change(Kind.CREATED, name, 0, 0, name.encode(), b'{"id":"%b"}' % name.encode()) for name in "xyz"]
+    outgoing = [Outgoing(change, "client.created", (Target("crm", route="slow", gate=GATE),)) for change in changes]
+    store.commit(CLIENTS, Step(Progress(), outgoing=outgoing), NOW_MS)
+    assert do("release", route="slow", decision="approve") == {"count": 2}
+    assert do("release", route="slow", decision="approve") == {"count": 0}
+    due = store._all("SELECT due_ms FROM delivery WHERE route = 'slow' ORDER BY sequence")
+    assert due == [(NOW_MS,), (NOW_MS + 10_000,), (NOW_MS + 20_000,)]
 
 
 def test_pause_a_sink(do, store):

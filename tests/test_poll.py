@@ -243,7 +243,7 @@ def test_a_record_stamped_in_the_future_hides_nothing(rig, account, org):
         assert kinds(rig.poll(org, CLIENTS)) == [("created", new)]
 
 
-def test_a_save_that_changed_nothing_is_no_event(rig, account, org):
+def test_fault_43_a_save_that_changed_nothing_is_no_event(rig, account, org):
     """Only updatedAt moved, or a change was undone before anyone looked."""
     one = account.create(org, CLIENTS, {"name": "Orbit"})
     baselined(rig, org)
@@ -282,7 +282,7 @@ def test_rendered_texts_count_only_when_the_record_was_saved(rig_of, account, or
     assert event.changed == ["note"]
 
 
-def test_a_record_s_whole_life(rig, account, org):
+def test_fault_44_a_record_s_whole_life(rig, account, org):
     """Created, updated with what it was, deleted with its tombstone, and created again when restored."""
     baselined(rig, org)
     one = account.create(org, CLIENTS, {"name": "Orbit", "custom": {"tier": "a"}})
@@ -330,7 +330,7 @@ def test_a_deletion_is_told_once(rig, account, org):
     assert rig.poll(org, CLIENTS, full=True) == []
 
 
-def test_a_failed_page_leaves_the_watermark(rig, simulator, account, org):
+def test_fault_31_a_failed_page_leaves_the_watermark(rig, simulator, account, org):
     """What earlier pages showed stands, the rest is read again, and nothing is told twice."""
     ids = account.bulk_create(org, CLIENTS, 6)
     baselined(rig, org)
@@ -531,7 +531,7 @@ def hidden(*ids):
     return faults._on_rows(lambda rows: [row for row in rows if row["id"] not in ids])
 
 
-def test_a_missing_record_that_is_there_is_a_race(rig, simulator, account, org):
+def test_fault_35_a_missing_record_that_is_there_is_a_race(rig, simulator, account, org):
     """A listing did not show it, asked by its id the API does: no event, and it is followed on."""
     ids = account.bulk_create(org, CLIENTS, 5)
     baselined(rig, org)
@@ -606,7 +606,7 @@ def held(rig, account, org):
     return gone
 
 
-def test_a_mass_deletion_is_held(rig, held, account, org):
+def test_fault_28_a_mass_deletion_is_held(rig, held, account, org):
     """Nothing is told however often it is polled or swept; other changes are."""
     one = account.create(org, CLIENTS)
     assert kinds(rig.poll(org, CLIENTS)) == [("created", one)]
@@ -694,7 +694,7 @@ def test_approval_still_asks_for_each(rig, held, account, org):
 
 @pytest.mark.parametrize("resource", [CLIENTS, "prices"])
 @pytest.mark.parametrize("fault", [faults.unauthorized, faults.forbidden, faults.organization_gone])
-def test_an_organization_out_of_reach_is_no_deletion(rig_of, simulator, account, org, fault, resource):
+def test_fault_42_an_organization_out_of_reach_is_no_deletion(rig_of, simulator, account, org, fault, resource):
     """401, 403 and 404 say Denied; all is there when it is back."""
     parent = account.create(org, "price_lists") if resource == "prices" else ""
     account.bulk_create(org, resource, 20, parent=parent)
@@ -793,6 +793,26 @@ def test_a_price_list_that_goes_after_its_first_reading_failed(prices, simulator
     assert sorted(kinds(events)) == sorted([("deleted", new), *(("deleted", one) for one in ids[:2])])
 
 
+def test_a_price_list_that_is_away_while_a_first_sight_goes_on(rig_of, simulator, account, org):
+    """It was half read before, and is back before the end: increments tell the rest of its prices."""
+    lists = [account.create(org, "price_lists") for _ in range(2)]
+    ids = {one: account.bulk_create(org, "prices", 4, parent=one) for one in lists}
+    rig, (half, other) = rig_of(plan("prices", "price_lists", emit_first=True)), lists
+    rig.now_ms.advance(HOUR_MS)  # beyond the overlap
+    simulator.page_cap = 2
+    for failing, act in ((half, account.soft_delete), (other, account.restore)):
+        simulator.faults.at(2, faults.html, path=failing)
+        with pytest.raises(Incomplete):
+            rig.poll(org, "prices")
+        act(org, "price_lists", half)
+    for _ in range(3):
+        rig.now_ms.advance(HOUR_MS)
+        rig.run(org, "prices")
+    told = [event.record_id for event in rig.news() if event.resource == "prices"]
+    assert sorted(told) == sorted([*ids[half], *ids[other]])
+    assert rig.poll(org, "prices", full=True) == []
+
+
 @pytest.mark.parametrize("silent", [True, False])
 def test_a_price_list_that_goes_in_the_first_sight(rig_of, simulator, account, org, silent):
     """It was half read when it was not there for a moment: the rest of its prices is read later."""
@@ -858,7 +878,7 @@ def test_missing_prices_of_a_list_that_is_gone_hold_up_nothing(prices, simulator
 
 
 @pytest.mark.parametrize("fault", [faults.no_id, faults.number_id, faults.lone_surrogate, faults.not_a_number])
-def test_a_record_that_cannot_be_followed_spoils_only_itself(rig, simulator, account, org, fault):
+def test_fault_37_39_a_record_that_cannot_be_followed_spoils_only_itself(rig, simulator, account, org, fault):
     """The rest of its page goes on, and the poll concludes no deletions; the next one does."""
     ids = account.bulk_create(org, CLIENTS, 5)
     baselined(rig, org)

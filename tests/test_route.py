@@ -4,8 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.model import Case, Order, Plan, Route, Stream, Target
-from poller.route import lane, targets
+from poller.envelope import seal
+from poller.model import Change, Kind, Stream
+from poller.plan import Case, Order, Plan, Route, Target
+from poller.route import lane, scope, scope_of, targets
+from poller.samples import sample
+from poller.sources.spaceinvoices import RESOURCES
 
 
 def plan(*routes):
@@ -83,3 +87,27 @@ def test_records_have_lanes_of_their_own(one, other):
     assert (lane(Target("a", Order.RECORD), CLIENTS, one, 1) == lane(Target("a", Order.RECORD), CLIENTS, other, 2)) == (
         one == other
     )
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("resource", sorted(RESOURCES))
+def test_every_event_has_a_scope(resource, kind):
+    """The variables of expressions, of the event as it is stored."""
+    event = sample("spaceinvoices", RESOURCES[resource], kind)
+    found = scope_of(event.body)
+    told = found["event"]
+    assert (told["id"], told["resource"], told["kind"]) == (event.id, resource, kind)
+    assert (told["trigger"], told["record_id"]) == (event.trigger, event.record_id)
+    assert (told["organization"], told["record_id"]) == (found["data"]["organizationId"], found["data"]["id"])
+    assert told["recorded"] > told["time"]
+    assert (found["previous"] is not None) == (found["changed"] is not None) == (kind == Kind.UPDATED)
+
+
+@given(st.sampled_from(Kind), st.none() | st.integers(0, 2 * 10**12), st.integers(10**12, 2 * 10**12))
+def test_a_change_is_routed_by_what_its_event_says(kind, time_ms, now_ms):
+    """Before it is stored and after, conditions see the same."""
+    previous = b'{"total":10.10}' if kind == Kind.UPDATED else b""
+    changed = ("total",) if kind == Kind.UPDATED else ()
+    change = Change(kind, "67a0", time_ms, 5, b"digest", b'{"id":"67a0","total":10.1}', changed, previous)
+    event = seal("spaceinvoices", CLIENTS, f"client.{kind}", change, ordinal=1, sequence=7, now_ms=now_ms)
+    assert scope(CLIENTS, event.trigger, change, event.id, now_ms) == scope_of(event.body)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.model import Resource, Stream, Watch
+from poller.model import Resource, Stream
+from poller.plan import Watch
 from poller.schedule import CEILING_S, JITTER, after_poll, first_poll_ms
 from poller.sources import Denied, Unreachable
 from poller.stores import Progress, Standing, StoreError

@@ -1,13 +1,25 @@
 """The words of the configuration."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from poller.settings import Duration, FilePath, HttpsUrl, Interval, Secret, SettingError, Strict, _guarded, secrets
+from poller.settings import (
+    Duration,
+    FilePath,
+    HttpsUrl,
+    Interval,
+    Secret,
+    SettingError,
+    Strict,
+    _guarded,
+    secrets,
+    unprinted,
+)
 
 durations = TypeAdapter(Duration)
 
@@ -197,6 +209,37 @@ def test_a_secret_is_kept_in_one_place_and_never_inline(table):
     with pytest.raises(ValidationError) as caught:
         Secret.model_validate(table)
     assert "s3cret" not in caught.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("place", ["env", "file", "credential"])
+@pytest.mark.parametrize("secret", ["whsec_c2VjcmV0", "whsk_c2VjcmV0", "a1B2" * 16])
+def test_a_secret_for_the_name_of_its_place_is_refused_and_not_shown(place, secret):
+    """A message about the place would show it."""
+    with pytest.raises(ValidationError, match="say where it is kept") as caught:
+        Secret.model_validate({place: secret})
+    assert secret not in caught.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("name", ["TOKEN", "SPACE_INVOICES_TOKEN_OF_THE_PRODUCTION_ACCOUNT", "whsec", "t" * 31])
+def test_names_are_no_secrets(name):
+    """However long they are."""
+    assert Secret.model_validate({"env": name}).env == name
+
+
+def test_texts_that_do_not_print_are_found():
+    """In tables, lists and mappings, however deep."""
+
+    class Inner(Strict):
+        url: Annotated[str, Field(repr=False)]
+        name: str
+
+    class Outer(Strict):
+        inner: Inner
+        rows: tuple[Inner, ...]
+        tables: dict[str, Inner]
+
+    one, two, three = (Inner(url=url, name="n") for url in ("a", "b", "c"))
+    assert list(unprinted(Outer(inner=one, rows=(two,), tables={"x": three}))) == ["a", "b", "c"]
 
 
 def test_every_secret_of_a_table_is_found_with_its_key():

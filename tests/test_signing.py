@@ -116,7 +116,7 @@ def test_nothing_goes_unsigned():
 
 @pytest.mark.parametrize("now_s", [0, EARLIEST_S - 1])
 def test_a_clock_that_is_not_set_signs_nothing(now_s):
-    """Every receiver would refuse it as too old (fault 23)."""
+    """Every receiver would refuse it as too old."""
     with pytest.raises(CannotSign, match="the clock of this machine is before 2025"):
         signature([key("a")], "evt_a", now_s, b"{}")
     assert signature([key("a")], "evt_a", EARLIEST_S, b"{}")
@@ -181,3 +181,9 @@ def test_a_key_says_when_it_has_expired():
     """Without an end it never has."""
     assert not Key(lambda *_: "", None).expired(1e12)
     assert Key(lambda *_: "", 10).expired(10.5)
+
+
+@pytest.mark.parametrize("secret", ["whsec_" + base64_of(SEED), "whsk_" + base64_of(SEED), "a plain text"])
+def test_a_key_does_not_print(secret):
+    """A defect's message may hold it."""
+    assert repr(key(secret, 5.0)) == "Key(not_after_s=5.0)"

@@ -68,8 +68,8 @@ def test_an_authority_of_ones_own_replaces_the_others(files):
         (("other.example",), {}, "IP address mismatch"),
     ],
 )
-def test_a_certificate_that_is_not_good_is_told(ca, files, hosts, options, words):
-    """Expired, or of another host (fault 45)."""
+def test_fault_45_a_certificate_that_is_not_good_is_told(ca, files, hosts, options, words):
+    """Expired, or of another host."""
     with Receiver(tls=server(ca, *hosts, **options)) as receiver:
         with pytest.raises(ConnectFailed, match=f"its certificate is not accepted: .*{words}"):
             asked(receiver, tls.context(files / "ca.pem"))

@@ -166,7 +166,7 @@ def test_a_handshake_behind_a_proxy_meets_the_deadline(through, proxy_tls):
             ask(through(proxy), url, deadline_s=0.3)
 
 
-def test_a_proxy_that_is_not_there_is_told(through):
+def test_fault_45_a_proxy_that_is_not_there_is_told(through):
     """As the proxy."""
     with pytest.raises(
         ConnectFailed, match=r"^https://hooks\.test: the proxy http://127\.0\.0\.1:1: connection refused"

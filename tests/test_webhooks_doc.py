@@ -99,7 +99,7 @@ def test_the_python_for_batches_gives_all_events(monkeypatch, body, events):
 def test_the_example_of_a_batch_has_the_id_of_its_events():
     """And says of what type it is."""
     [example] = [text for text in blocks("text") if "webhook-id" in text]
-    ids = re.findall(r'"id":"(evt_[a-z2-7]{26})"', example)
+    ids = re.findall(r'"id":"(evt_[0-9a-f]{32})"', example)
     message = array([Delivery("crm", 1, 1, name, "", 0, 0, b"{}") for name in ids])
     assert len(ids) == 2
     assert f"webhook-id: {message.id}\n" in example

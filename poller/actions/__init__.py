@@ -64,13 +64,14 @@ class Ask:
 class Look:
     """How to find out whether an action was done: the first of ``items`` that has all values of ``match``.
 
-    ``match`` is by dotted paths in an item. ``next`` are the parameters that ask for the next page, of ``http``;
-    a page for which none has a value is the last.
+    ``match`` is by dotted paths in an item, its ``keys``. ``next`` are the parameters that ask for the next page, of
+    ``http``; a page for which none has a value is the last.
     """
 
     ask: Ask
     items: Expression
     match: Template
+    keys: frozenset[str]
     next: Template | None = None
 
 
@@ -167,20 +168,46 @@ class UnknownAction(ValueError):
     """No action has this name. The message names the nearest."""
 
 
+class _Systems(Mapping[str, System]):
+    """A configuration's ``own`` systems, then those that are shipped, each read when it is first asked for."""
+
+    def __init__(self, own: Mapping[str, System]) -> None:
+        self._own = own
+
+    def __getitem__(self, name: str) -> System:
+        if name not in self._own and name not in _shipped_names():
+            raise KeyError(name)
+        return self._own[name] if name in self._own else _shipped(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*_shipped_names(), *self._own]))
+
+    def __len__(self) -> int:
+        return len({*_shipped_names(), *self._own})
+
+
 @cache
-def systems() -> Mapping[str, System]:
-    """The systems that are shipped, by the names of their files; raises ``BadSystem``."""
+def _shipped_names() -> tuple[str, ...]:
+    names = sorted(file.name for file in files(__name__).iterdir())
+    return tuple(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+@cache
+def _shipped(name: str) -> System:
     from poller.actions.reading import system  # noqa: PLC0415 - it makes what is defined here
 
-    found = {}
-    for file in sorted(files(__name__).iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".toml"):
-            name = file.name.removesuffix(".toml")
-            try:
-                found[name] = system(name, tomllib.loads(file.read_text(encoding="utf-8")))
-            except BadSystem as error:
-                raise BadSystem([f"actions/{file.name}: {line}" for line in error.problems]) from error
-    return MappingProxyType(found)
+    try:
+        return system(name, tomllib.loads(files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8")))
+    except BadSystem as error:
+        raise BadSystem([f"actions/{name}.toml: {line}" for line in error.problems]) from error
+
+
+def systems(own: Mapping[str, System] = MappingProxyType({})) -> Mapping[str, System]:
+    """The systems that are shipped, by the names of their files, and ``own`` ones over them.
+
+    One that cannot be read raises ``BadSystem`` when it is asked for.
+    """
+    return _Systems(own)
 
 
 def find(do: str, known: Mapping[str, System]) -> tuple[System, Action]:
@@ -189,6 +216,9 @@ def find(do: str, known: Mapping[str, System]) -> tuple[System, Action]:
     A title that two systems have is written with the system's name or title before it: ``mine.Create Client``.
     Raises ``UnknownAction``.
     """
+    system_name, _, action_name = do.partition(".")
+    if system_name in known and action_name in known[system_name].actions:
+        return known[system_name], known[system_name].actions[action_name]
     spoken = [(system, action, names) for system, action, names in _names(known) if do.casefold() in names]
     if len(spoken) > 1:
         choices = " or ".join(f'"{system.name}.{action.name}"' for system, action, _ in spoken)

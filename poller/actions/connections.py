@@ -1,5 +1,6 @@
 """``[connections.NAME]``: whose the requests to a system are. What it has to hold, its system says."""
 
+from collections.abc import Mapping
 from threading import Event
 from time import time
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from poller import tls
 from poller.actions import Action, Call, Connection, Repeat, System
 from poller.actions.answer import Answer, judge
 from poller.actions.clients import Clients
-from poller.actions.request import ask
+from poller.actions.request import MASK, ask
 from poller.http import Link
 from poller.model import Later
 from poller.rate import Bucket, NoTurn
@@ -41,6 +42,19 @@ def connect(name: str, system: System, settings: ConnectionTable, stop: Event) -
     """Make a connection; ``stop`` ends all waits for a turn. Raises ``SettingError`` where a secret cannot be had."""
     held = {key: getattr(settings, key) for key in system.connection}
     values = {key: value.reveal() if isinstance(value, Secret) else str(value) for key, value in held.items()}
+    return _connection(name, system, settings, stop, values)
+
+
+def veiled(name: str, system: System, settings: ConnectionTable) -> Connection:
+    """The connection with a mask in place of each secret, none of which is read: to show requests by."""
+    held = {key: getattr(settings, key) for key in system.connection}
+    values = {key: MASK if isinstance(value, Secret) else str(value) for key, value in held.items()}
+    return _connection(name, system, settings, Event(), values)
+
+
+def _connection(
+    name: str, system: System, settings: ConnectionTable, stop: Event, values: Mapping[str, str]
+) -> Connection:
     return Connection(
         name=name,
         system=system,

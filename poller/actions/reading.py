@@ -118,7 +118,9 @@ class _Reading:
         items = self._value(f"{at}.items", table.items, ANSWERED)
         match = self._template(f"{at}.match", table.match, SAID)
         following = self._template(f"{at}.next", table.next, ANSWERED)
-        return None if items is None or match is None else Look(self._ask(at, table), items, match, following)
+        if items is None or match is None:
+            return None
+        return Look(self._ask(at, table), items, match, frozenset(table.match), following)
 
     def _condition(self, at: str, text: str | None, variables: Collection[str]) -> Condition | None:
         if text is None:

@@ -10,6 +10,7 @@ from poller.actions import Ask, Call, Encoding
 from poller.actions.inputs import InputError
 from poller.expression import File, Template, write
 from poller.expression.values import text
+from poller.hidden import pattern
 
 MASK = "***"
 
@@ -61,8 +62,9 @@ def masked(request: Request) -> Request:
 
 
 def hide(shown: str, secrets: tuple[str, ...]) -> str:
-    """A text with every secret in it replaced."""
-    for secret in secrets:
+    """A text with every secret in it replaced, in whatever form it stands there."""
+    shown = pattern(secrets).sub(MASK, shown)
+    for secret in secrets:  # also what is too short to be looked for in other forms
         shown = shown.replace(secret, MASK)
     return shown
 

@@ -6,15 +6,15 @@ from time import time
 
 from poller.actions import Call, Connection, Repeat
 from poller.actions.answer import UNKNOWN, Answer, Done, judge, repeat
+from poller.actions.call import NotThere, call_of
 from poller.actions.clients import Clients
-from poller.actions.inputs import InputError, prepare
+from poller.actions.inputs import InputError
 from poller.actions.look import Missing, look
 from poller.actions.request import build
-from poller.actions.steps import pack, step_key, unpack
+from poller.actions.steps import pack, unpack
 from poller.expression import EvaluationError
 from poller.model import Advanced, Delivered, Delivery, Later, Outcome, Refused
 from poller.rate import NoTurn
-from poller.route import event_of, scope_of
 from poller.shape import Shape, Step
 
 ONCE_ONLY = frozenset({Repeat.LOOK, Repeat.NEVER})
@@ -70,23 +70,14 @@ class Actions:
             if not left[1:]:
                 return Delivered()
             return Advanced(pack({**results, left[0].id: done.result}))
-        except (EvaluationError, InputError) as error:
-            return Refused(str(error), final=True)
+        except (EvaluationError, InputError, NotThere) as error:
+            return Refused(str(error), final=True, unsent=True, unknown=delivery.begun)
 
     def _do(self, delivery: Delivery, step: Step, results: Mapping[str, object]) -> Answer:
-        """Do a step; raises ``EvaluationError`` or ``InputError`` where it cannot be asked for."""
-        connection = self._connections.get(step.connection)
-        action = connection.system.actions.get(step.action) if connection is not None else None
-        if connection is None or action is None:
-            missing = f"action {step.action}" if connection else f"connection {step.connection}"
-            return Refused(f"there is no {missing} any more", final=True)
-        scope = {**scope_of(delivery.body), "steps": dict(results)}
-        given = step.given.render(scope)
-        event = {**event_of(scope), "origin": self._origin}
-        before = {"event": event, "step": {"id": step.id, "key": step_key(delivery, step)}}
-        call = Call(connection, action, prepare(action, given if isinstance(given, dict) else {}, before))
+        """Do a step; raises as ``call_of`` where it cannot be asked for."""
+        made = call_of(self._connections, delivery, step, results, self._origin)
         try:
-            return self._called(call, begun=delivery.begun)
+            return self._called(made, begun=delivery.begun)
         except NoTurn as none:
             return Later(str(none), none.after_s, unknown=delivery.begun)
 
@@ -98,11 +89,16 @@ class Actions:
         if begun and again is Repeat.LOOK:
             found = look(call, self._clients.ask, self._now_ms())
             if not isinstance(found, Missing):
-                return found
-        answer = judge(call, self._clients.ask(call.connection, request, alone=again in ONCE_ONLY), self._now_ms())
-        if isinstance(answer, Later) and answer.after_s:
-            call.connection.bucket.hold(answer.after_s)
-        return answer
+                return _heeded(call.connection, found)
+        answer = self._clients.ask(call.connection, request, alone=again in ONCE_ONLY)
+        return _heeded(call.connection, judge(call, answer, self._now_ms()))
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _heeded(connection: Connection, answer: Answer) -> Answer:
+    """The answer, once all who use the connection give the rest that it asks for."""
+    if isinstance(answer, Later) and answer.after_s:
+        connection.bucket.hold(answer.after_s)
+    return answer

@@ -33,7 +33,8 @@ def _packed(result: object) -> object:
         data = base64.b64encode(result.data).decode()
         return {FILE: {"name": result.name, "content_type": result.content_type, "data": data}}
     if isinstance(result, dict):
-        return {name: _packed(inner) for name, inner in result.items()}
+        packed = {name: _packed(inner) for name, inner in result.items()}
+        return {FILE: packed} if set(packed) == {FILE} else packed  # what only looks like a file is wrapped once more
     return [_packed(inner) for inner in result] if isinstance(result, list) else result
 
 
@@ -42,7 +43,9 @@ def _unpacked(result: object) -> object:
         return [_unpacked(inner) for inner in result]
     if not isinstance(result, dict):
         return result
-    if set(result) == {FILE}:
-        file = result[FILE]
-        return File(file["name"], file["content_type"], base64.b64decode(file["data"]))
-    return {name: _unpacked(inner) for name, inner in result.items()}
+    if set(result) != {FILE}:
+        return {name: _unpacked(inner) for name, inner in result.items()}
+    file = result[FILE]
+    if set(file) == {FILE}:
+        return {FILE: _unpacked(file[FILE])}
+    return File(file["name"], file["content_type"], base64.b64decode(file["data"]))

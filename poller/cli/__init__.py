@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from poller import __version__, log
-from poller.cli import keep, look, queue, work
+from poller.cli import keep, look, queue, routes, work
 
 
 class _AsWritten(click.Group):
@@ -41,7 +41,10 @@ def main(config: Path | None, log_level: str) -> None:  # noqa: ARG001 - command
     Day by day: poller status, poller events, poller retry, poller approve
     """  # noqa: D301 - click's mark for lines to be left as they are
     log.configure(log_level)
+    log.catch()
 
 
-for _command in (*work.COMMANDS, *look.COMMANDS, *queue.COMMANDS, *keep.COMMANDS, *look.CATALOGUE, *work.TRIALS):
+_SETS = (work.COMMANDS, look.COMMANDS, routes.COMMANDS, queue.COMMANDS, keep.COMMANDS, look.CATALOGUE, work.TRIALS)
+
+for _command in (command for commands in _SETS for command in commands):
     main.add_command(_command)

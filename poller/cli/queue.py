@@ -197,7 +197,7 @@ def _decide(name: str, decision: Decision) -> None:
     if "/" not in name:
         count = carry_out("release", route=name, decision=decision)["count"]
         if not count:
-            fail(f"the route {name} holds nothing; poller status names those that do", 1)
+            fail(f"there is nothing held by a route {name}; poller status names routes and streams where there is", 1)
         click.echo(f"{count} deliveries {'will be sent' if decision == Decision.APPROVE else 'are forgotten'}")
     elif carry_out("decide", stream=name, decision=decision)["found"]:
         click.echo(f"{decision}: carried out by the next poll of {name}")

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from poller import control
+from poller import control, log
 from poller.config import Config, ConfigError, find, load
 from poller.operations import operations
 from poller.service import wall_ms
@@ -50,12 +50,22 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def configuration(*, secrets: bool = False) -> Config:
-    """The configuration that was asked for; with ``secrets`` each of them is seen to be readable."""
+    """The configuration that was asked for; with ``secrets`` each of them is seen to be readable, and never shown."""
     path = find(click.get_current_context().find_root().params["config"], os.environ)
     config = load(path)
     if secrets:
         config.check_secrets(str(path or ""))
+        log.hide(config.hidden())
     return config
+
+
+def configured() -> Config | None:
+    """The configuration, where there is any."""
+    try:
+        find(click.get_current_context().find_root().params["config"], os.environ)
+    except ConfigError:
+        return None
+    return configuration()
 
 
 def ask(path: Path, command: str, **request: object) -> dict[str, Any]:

@@ -1,10 +1,17 @@
 """Commands that poll and deliver, and those to try it with."""
 
+from itertools import chain
+from threading import Event
+
 import click
 
 from poller import daemon
+from poller.actions import Connection
 from poller.check import check as look_at
+from poller.check import tried_connections
 from poller.cli.shared import configuration, told
+from poller.config import Config
+from poller.connections import connections, used
 from poller.demo import demo as run_demo
 from poller.listen import listen as run_listen
 from poller.once import Round, dry_run
@@ -56,18 +63,24 @@ def _summary(went: Round) -> str:
 def check() -> None:
     """See whether all is right for a start.
 
-    Looks at configuration, token and organizations. On each resource it tries whether the API really
-    honours the filters that changes are found by.
+    Looks at configuration, token and organizations, and asks each connection for something that changes nothing. On
+    each resource it tries whether the API really honours the filters that changes are found by.
     """
     config = configuration(secrets=True)
     for table in config.sinks.values():
         table.sink().close()
     click.echo(f"ok       configuration: {len(config.plan().watches)} resources, sinks: {', '.join(config.sinks)}")
-    well = True
-    for found in look_at(source(config), config.plan()):
+    well, stop = True, Event()
+    for found in chain(look_at(source(config), config.plan()), tried_connections(_connections(config, stop), stop)):
         well = well and found.well is not False
         click.echo(f"{_WELL[found.well]:<8} {found.what}: {found.told}")
     daemon.leave(0 if well else 1)
+
+
+def _connections(config: Config, stop: Event) -> dict[str, Connection]:
+    """Those of the configuration, and those that its routes use."""
+    ways = connections(config.connections, config.known_systems(), config.own_connection(), stop)
+    return {name: way for name, way in ways.items() if name in {*config.connections, *used(config.route)}}
 
 
 _WELL = {True: "ok", False: "FAILED", None: "unknown"}

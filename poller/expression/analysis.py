@@ -1,7 +1,6 @@
-"""What can be said of an expression before it runs: what it reads, that its calls are right, that it ends."""
+"""What an expression reads, and whether its calls are right: told from its tree, before it runs."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from math import prod
+from collections.abc import Callable, Collection, Sequence
 
 from poller.expression.functions import EXPRESSION, FUNCTIONS, Parameter
 from poller.expression.syntax import ExpressionError, Node
@@ -18,12 +17,10 @@ _TRUTH: Path = ("", "")  # true or false
 def reads(tree: Node, variables: Collection[str]) -> frozenset[Path]:
     """The paths that an expression reads, each with those that lead to it.
 
-    Raises ``ExpressionError`` for unknown variables and functions, for calls with too many or too few arguments,
-    and for an expression whose result could grow beyond all bounds.
+    Raises ``ExpressionError`` for unknown variables and functions, and for calls with too many or too few arguments.
     """
     reader = _Reader(variables)
     reader.value(tree, _SCOPE)
-    _growth(tree)
     return frozenset(reader.found)
 
 
@@ -127,48 +124,3 @@ def _parameters(call: Node) -> Sequence[Parameter]:
         wanted = f"{least}{' or more' if function.variadic else ''} argument{'' if least == 1 else 's'}"
         raise ExpressionError(f"{name}() takes {wanted}, not {count}", call.column)
     return parameters
-
-
-MAX_GROWTH = 1000
-
-
-def _growth(node: Node) -> int:
-    """How many times the value that a node is asked of may occur in what it gives, at most.
-
-    JMESPath has no loops, so an expression always ends. But ``x | [@, @][] | [@, @][] | ...`` doubles at every step
-    and would end after the universe. With this bound at each node, each takes time and space for at most so many
-    copies of the record (one that sorts, times a logarithm), and there are fewer nodes than characters.
-    """
-    parts = [_growth(child) for child in node.children]
-    growth = max(_GROWTHS.get(node.kind, _widest)(node, parts), 1)
-    if growth > MAX_GROWTH:
-        raise ExpressionError(f"could make more than {MAX_GROWTH} copies of a value", node.column)
-    return growth
-
-
-def _widest(_node: Node, parts: Sequence[int]) -> int:
-    return max(parts, default=1)
-
-
-def _call_growth(node: Node, parts: Sequence[int]) -> int:
-    """An expression given to a function is asked of each item of the array beside it."""
-    return (prod if any(child.kind == "expref" for child in node.children) else sum)(parts)
-
-
-def _leaves(value: object) -> Iterator[object]:
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    yield value
-    for item in items:
-        yield from _leaves(item)
-
-
-_GROWTHS: Mapping[str, Callable[[Node, Sequence[int]], int]] = {
-    "chain": lambda _, parts: prod(parts),
-    "projection": lambda _, parts: prod(parts),
-    "value_projection": lambda _, parts: prod(parts),
-    "filter_projection": lambda _, parts: parts[0] * parts[1],  # the condition's own result goes nowhere
-    "multi_select_list": lambda _, parts: sum(parts),
-    "multi_select_dict": lambda _, parts: sum(parts),
-    "function_expression": _call_growth,
-    "literal": lambda node, _: sum(1 for _ in _leaves(node.value)),
-}

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from poller.expression import cost
 from poller.expression.analysis import Path, reads
 from poller.expression.closures import Closure, compiled
 from poller.expression.syntax import parse
@@ -64,4 +65,6 @@ _CAUSES = {
 def expression(source: str, variables: Collection[str]) -> Expression:
     """Compile an expression over these variables. Raises ``ExpressionError``."""
     tree = parse(source)
-    return Expression(source, reads(tree, variables), compiled(tree))
+    found = reads(tree, variables)
+    cost.check(tree)
+    return Expression(source, found, compiled(tree))

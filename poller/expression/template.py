@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+from poller.expression.analysis import Path
 from poller.expression.evaluation import Expression, Scope, expression
 from poller.expression.syntax import QUOTED, ExpressionError
 from poller.expression.values import Value
@@ -35,6 +36,10 @@ class Template:
     def names(self) -> frozenset[str]:
         """The variables that its holes read."""
         return frozenset[str]().union(*(hole.names() for hole in self._holes))
+
+    def reads(self) -> frozenset[Path]:
+        """The paths that its holes read, each with those that lead to it: ``("steps",)`` and ``("steps", "pdf")``."""
+        return frozenset[Path]().union(*(hole.reads for hole in self._holes))
 
 
 def template(value: object, variables: Collection[str]) -> Template:

@@ -157,6 +157,12 @@ def page_cap(most: int) -> Fault:
     return _on_rows(lambda rows: rows[:most])
 
 
+def closed_early(most: int) -> Fault:
+    """The first ``most`` records of the page, as a whole list, ended by the end of the connection alone."""
+    cut_short = page_cap(most)
+    return lambda request, proper: replace(cut_short(request, proper), wire=Wire(until_close=True))
+
+
 def ignores(*clauses: str) -> Fault:
     """The filter without these of its clauses, ``where`` say."""
 

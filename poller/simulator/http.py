@@ -16,13 +16,15 @@ class Wire(NamedTuple):
     """How an answer goes over the wire.
 
     ``keep_bytes`` cuts the body there and closes, ``pause_s`` is the wait before each single byte,
-    ``hang_s`` the wait before anything, and ``reset`` closes hard without an answer.
+    ``hang_s`` the wait before anything, and ``reset`` closes hard without an answer. ``until_close`` says no
+    length: the end of the connection is the end of the body.
     """
 
     keep_bytes: int | None = None
     pause_s: float = 0.0
     hang_s: float = 0.0
     reset: bool = False
+    until_close: bool = False
 
 
 _WHOLE = Wire()

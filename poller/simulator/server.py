@@ -153,10 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._dribble(message, wire.pause_s)
         else:
             self.connection.sendall(message)
-        self.close_connection = self.close_connection or wire.keep_bytes is not None
+        self.close_connection = self.close_connection or wire.until_close or wire.keep_bytes is not None
 
     def _head(self, answer: Answer) -> bytes:
-        headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
+        length = ("Connection", "close") if answer.wire.until_close else ("Content-Length", str(len(answer.body)))
+        headers = [*answer.headers, length]
         reason = self.responses.get(answer.status, ("",))[0]
         lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in headers)]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

@@ -11,7 +11,8 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
-from poller.model import Delivery, Order, Outcome
+from poller.model import Delivery, Outcome
+from poller.plan import Order
 from poller.settings import Strict
 
 

@@ -14,7 +14,8 @@ from poller.batch import MOST, split
 from poller.endpoint import EndpointUrl, ProxyTable, literal
 from poller.envelope import Message
 from poller.http import Client, HttpError, Link, Response, Stale
-from poller.model import Delivery, Later, Order, Outcome
+from poller.model import CLOUDEVENT, Delivery, Later, Outcome
+from poller.plan import Order
 from poller.retry import outcome
 from poller.settings import Duration, FilePath, Interval, Secret, SettingError, Strict, is_loopback
 from poller.sinks import SinkConfig
@@ -154,18 +155,26 @@ class Webhook:
     def send(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
         """Post events one after the other, or all together; no answer is trouble of the receiver, and for later.
 
-        A batch that is refused is split. That goes on for ``timeout`` before the last request.
+        A batch that is refused is split. That goes on for ``timeout`` before the last request. What is no CloudEvent
+        is in no batch.
         """
         if not self._batched:
-            return [self._post(envelope.single(delivery), delivery.attempts) for delivery in batch]
+            return [self._post_alone([delivery]) for delivery in batch]
         until = monotonic() + self._timeout_s
-        return split(batch, self._post_together, lambda: monotonic() > until)
+        events = [delivery for delivery in batch if delivery.content_type == CLOUDEVENT]
+        others = [delivery for delivery in batch if delivery.content_type != CLOUDEVENT]
+        of_events = iter(split(events, self._post_together, lambda: monotonic() > until))
+        of_others = iter(split(others, self._post_alone, lambda: monotonic() > until, apart=True))
+        return [next(of_events if delivery.content_type == CLOUDEVENT else of_others) for delivery in batch]
 
     def close(self) -> None:
         """Abandon the requests under way (their events stay due), and close all connections."""
         self._stop.set()
         while self._clients:
             self._clients.pop().close()
+
+    def _post_alone(self, batch: Sequence[Delivery]) -> Outcome:
+        return self._post(envelope.single(batch[0]), batch[0].attempts)
 
     def _post_together(self, batch: Sequence[Delivery]) -> Outcome:
         return self._post(envelope.array(batch), batch[0].attempts)

@@ -38,19 +38,24 @@ class Changes:
         ties = {"and": [{"updatedAt": stamp}, {"id": {"gt": after}}]}
         return {"or": [{"updatedAt": {"gt": stamp}}, ties]}
 
-    def advance(self, records: Sequence[Record]) -> None:
-        """Every key must lie above the one before it, else the page repeats or is not what was asked for."""
+    def advance(self, records: Sequence[Record]) -> set[str]:
+        """Every key must lie above the one before it, else the page repeats or is not what was asked for.
+
+        The ids of records without a key: those whose stamp is not usable.
+        """
         last = self._last or (self._since_ms, "")
+        without = set()
         for record in records:
             if record.updated_ms is None:
+                without.add(record.id)
                 continue
             key = (record.updated_ms, record.id)
             if key <= last:
                 raise Incomplete(f"the page repeats or is out of order at record {record.id}")
             last = key
-        if records and last == self._last:
-            raise Incomplete("the page has no dates to go on from")
-        self._last = last
+        if len(without) < len(records):
+            self._last = last
+        return without
 
 
 class ById:
@@ -66,9 +71,10 @@ class ById:
         fields = {} if self.bodies else {"fields": STAMPS}
         return where | fields | {"order": ["id ASC"], "limit": PAGE_RECORDS, "deleted": True}
 
-    def advance(self, records: Sequence[Record]) -> None:
-        """As ``Changes.advance``."""
+    def advance(self, records: Sequence[Record]) -> set[str]:
+        """As ``Changes.advance``; each has a key."""
         for record in records:
             if record.id <= self._after:
                 raise Incomplete(f"the page repeats or is out of order at record {record.id}")
             self._after = record.id
+        return set()

@@ -54,8 +54,13 @@ def _usable(heads: list[_Head], slices: list[bytes]) -> tuple[list[Record], list
             records.append(Record(str(head.id), parse_time(head.updated), _is_deleted(head), body))
         else:
             key = sha256(body or repr(head).encode()).hexdigest()[:16]
-            quarantined.append(Quarantined(key, f"it has no usable id: {str(head.id)[:40]!r}"))
+            quarantined.append(Quarantined(key, f"it has no usable id: {_shown(head.id)}"))
     return records, quarantined
+
+
+def _shown(value: object) -> str:
+    """An id that is none, but not what else of the record may be in its place."""
+    return f"a JSON {type(value).__name__}" if isinstance(value, dict | list) else repr(str(value)[:40])
 
 
 def _is_id(value: object) -> bool:

@@ -2,7 +2,7 @@
 
 Filters go as one JSON parameter with one operator a property, always with ``deleted`` (else tombstones
 are hidden) and an order with a unique tie-break; pages follow each other by key, never by ``skip`` (but
-to pass records without a usable id, which have no key). Only an empty page ends a listing: a server may
+to pass records without a usable id or stamp, which have no key). Only an empty page ends a listing: a server may
 lower its page limit without saying so.
 """
 
@@ -28,6 +28,7 @@ FETCH_RECORDS = 50  # ids in one query: its URL stays below 2 kB
 DEADLINE_S = 15.0
 PAGE_BYTES = 32 << 20
 MAX_PAGES = 100_000
+MESSAGE_CHARACTERS = 200
 TRIES = 4
 BACKOFF_S, BACKOFF_CEILING_S = 0.5, 20.0
 
@@ -90,6 +91,7 @@ class SpaceInvoices:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._token = token
         self._headers = {"Authorization": token, "Accept": "application/json", "Accept-Encoding": "gzip"}
         self._organizations = organizations
         self._stop = stop or threading.Event()
@@ -125,19 +127,22 @@ class SpaceInvoices:
         """See ``Source.list``."""
         listing = Changes(query.since_ms) if isinstance(query, Increment) else ById(query)
         path = self._path(stream, parent)
-        skip, unusable = 0, set[str]()  # since the last record with a key
+        skip, keyless = 0, set[str]()  # since the last record with a key
         for _ in range(MAX_PAGES):
             more = {"skip": skip} if skip else {}
             answer = self._get(path, parent=parent, filter=listing.filter() | more)
             records, quarantined = pages.read(answer.body, bodies=listing.bodies)
-            listing.advance(records)
+            without = listing.advance(records)
             yield Page(tuple(records), tuple(quarantined), _began_ms(answer))
-            fresh = {bad.key for bad in quarantined} - unusable
-            if not records and not fresh:
+            fresh = without.union(bad.key for bad in quarantined) - keyless
+            if len(without) < len(records):
+                skip, keyless = 0, set()
+            elif fresh:
+                skip, keyless = skip + len(records) + len(quarantined), keyless | fresh
+            else:
                 return
-            skip, unusable = (0, set()) if records else (skip + len(quarantined), unusable | fresh)
             if skip >= PAGE_RECORDS:
-                raise Incomplete("a whole page without one usable id: the listing cannot go on")
+                raise Incomplete("a whole page without one usable id or date: the listing cannot go on")
         raise Incomplete(f"the listing did not end within {MAX_PAGES} pages")
 
     def fetch(self, stream: Stream, ids: Sequence[str], parent: str = "") -> Page:
@@ -209,7 +214,7 @@ class SpaceInvoices:
             now_ms = _date_ms(answer) or time.time_ns() // 1_000_000
             wait_s = retry.parse_retry_after(answer.headers.get("retry-after"), now_ms)
             return f"the API answered {answer.status}", wait_s or 0.0
-        raise _refusal(answer, parent)
+        raise _refusal(answer, parent, self._token)
 
     def _client(self) -> Client:
         if not hasattr(self._thread, "client"):
@@ -219,10 +224,10 @@ class SpaceInvoices:
         return client
 
 
-def _refusal(answer: Response, parent: str) -> SourceError:
+def _refusal(answer: Response, parent: str, token: str) -> SourceError:
     """What a final status means: 401, 403 and missing organizations are never a deletion."""
     error = _error(answer)
-    told = f"the API answered {answer.status}" + (f" ({error['message']})" if error.get("message") else "")
+    told = f"the API answered {answer.status}" + _words(error.get("message"), token)
     if answer.status in (401, 403):
         return Denied(f"{told}: the token is wrong, expired, or may not see this organization")
     if answer.status == 404 and error.get("code") == "MODEL_NOT_FOUND":
@@ -230,6 +235,14 @@ def _refusal(answer: Response, parent: str) -> SourceError:
     if answer.status == 404:
         return SourceError(f"{told}: there is no such path; check source.base_url")
     return SourceError(told)
+
+
+def _words(message: object, token: str) -> str:
+    """What the API says of an error: some of it, on one line, and never the token, which it may repeat."""
+    if not isinstance(message, str) or not message:
+        return ""
+    text = message.replace(token, "[the token]")[:MESSAGE_CHARACTERS]
+    return f" ({''.join(sign if sign.isprintable() else ' ' for sign in text)})"
 
 
 def _error(answer: Response) -> dict[str, Any]:

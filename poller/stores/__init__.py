@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 
 from poller.breaker import Breaker
 from poller.diff import Finding
-from poller.model import Change, Delivery, Mark, Quarantined, Stream, Target
+from poller.model import Change, Delivery, Mark, Quarantined, Stream
+from poller.plan import Target
 
 
 class StoreError(Exception):

@@ -1,12 +1,16 @@
 """A delivery as it is entered: due at once or later, held, or parked since nobody can say where it goes."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from sqlite3 import Connection
 from typing import NamedTuple
 
+import msgspec
+
 from poller import route
 from poller.gate import Traffic, admit
-from poller.model import Gate, Stream, Target
+from poller.model import Stream
+from poller.plan import Gate, Target
+from poller.shape import done_still
 from poller.stores.selection import Chosen
 
 
@@ -23,11 +27,12 @@ class Departure(NamedTuple):
     state: str = "pending"
     settled_ms: int | None = None
     error: str = ""
+    begun: bool = False
 
 
 ENTER = """
-  INSERT INTO delivery (sink, sequence, route, shape, turn, lane, due_ms, state, settled_ms, error)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  INSERT INTO delivery (sink, sequence, route, shape, turn, lane, due_ms, state, settled_ms, error, begun)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -58,9 +63,9 @@ def _departure(
     due_ms, held = now_ms + int(target.delay_s * 1000), False
     if target.gate:
         due_ms, held = _through(connection, traffic, target.route, target.gate, due_ms, now_ms)
-    # What has to wait takes its turn when it is due: until then it neither expires nor is hurried.
-    later = at_once._replace(due_ms=due_ms, turn=sequence + (due_ms - now_ms) * 1000)
-    return later._replace(state="held", settled_ms=now_ms) if held else later
+    # Its turn is as far off as it is due: until then it neither expires nor is hurried.
+    waits = at_once._replace(due_ms=due_ms, turn=sequence + (due_ms - now_ms) * 1000)
+    return waits._replace(state="held", settled_ms=now_ms) if held else waits
 
 
 def _through(
@@ -73,45 +78,91 @@ def _through(
     return due_ms, held
 
 
-def redo(connection: Connection, parked: Chosen, targets: Iterable[Target], turn: int, now_ms: int) -> int:
+def redo(connection: Connection, parked: Chosen, targets: Sequence[Target], turn: int, now_ms: int) -> int:
     """Let a parked delivery go through its route once more, as that is now; how many deliveries come of it.
 
-    The results of its steps stay, where it still has any.
+    It goes to its own sink, or where the route no longer names that, to those that did not get the event yet. The
+    results of its steps stay, where it still has any, and so does the memory of a send that began.
     """
-    org, resource, record_id = connection.execute(
-        "SELECT org, resource, record FROM event WHERE sequence = ?", [parked.sequence]
+    org, resource, record_id, begun = connection.execute(
+        "SELECT e.org, e.resource, e.record, d.begun FROM delivery d JOIN event e USING (sequence) "
+        "WHERE d.sequence = ? AND d.sink = ? AND d.route = ?",
+        parked[:3],
     ).fetchone()
+    own = [target for target in targets if target.sink == parked.sink]
     rows = [
         Departure(
             target.sink,
             parked.sequence,
-            parked.route,
+            target.route,
             target.shape,
             turn,
             route.lane(target, Stream(org, resource), record_id, parked.sequence),
             now_ms,
-            *(("parked", now_ms, target.error) if target.error else ()),
+            "parked" if target.error else "pending",
+            now_ms if target.error else None,
+            target.error,
+            begun,
         )
-        for target in targets
+        for target in own or targets
     ]
+    _keep_results(connection, parked, rows)
     connection.execute("DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])
-    connection.executemany(ENTER, rows)
-    return sum(row.state == "pending" for row in rows)
+    entered = [connection.execute(f"{ENTER} ON CONFLICT DO NOTHING", row).rowcount for row in rows]
+    return sum(row.state == "pending" for row, new in zip(rows, entered, strict=True) if new)
 
 
-def release(connection: Connection, name: str, turn: int, now_ms: int) -> int:
-    """Let go what a route holds, in its order from ``turn`` on, so that it expires by when it was let go; how many."""
-    connection.execute("UPDATE route SET held = 0, seen = 0, window_ms = ? WHERE name = ?", [now_ms, name])
+def _keep_results(connection: Connection, parked: Chosen, rows: Sequence[Departure]) -> None:
+    """Keep the results of those steps of a parked delivery that are to be done still: they are not done again."""
+    found = connection.execute(
+        "SELECT results FROM step WHERE sequence = ? AND sink = ? AND route = ?", parked[:3]
+    ).fetchone()
+    if found is None:
+        return
+    (old,) = connection.execute(
+        "SELECT shape FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3]
+    ).fetchone()
+    new = next((row.shape for row in rows if (row.sequence, row.sink, row.route) == parked[:3]), "")
+    results: dict[str, msgspec.Raw] = msgspec.json.decode(found[0], type=dict[str, msgspec.Raw])
+    still = results.keys() if new == old else _done_still(connection, old, new, results)
+    connection.execute("DELETE FROM step WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])
+    if still:
+        kept = msgspec.json.encode({step_id: result for step_id, result in results.items() if step_id in still})
+        connection.execute("INSERT INTO step (sequence, sink, route, results) VALUES (?, ?, ?, ?)", [*parked[:3], kept])
+
+
+def _done_still(connection: Connection, old: str, new: str, done: Iterable[str]) -> Collection[str]:
+    texts = [
+        text
+        for digest in (old, new)
+        for (text,) in connection.execute("SELECT definition FROM shape WHERE digest = ?", [digest])
+    ]
+    return done_still(texts[0], texts[1], done) if len(texts) == 2 else ()
+
+
+def release(connection: Connection, name: str, pace_s: float, turn: int, now_ms: int) -> int:
+    """Let go what a route holds, in its order from ``turn`` on and at its pace; how many.
+
+    It expires by when it was let go.
+    """
+    row = connection.execute("SELECT next_ms FROM route WHERE name = ?", [name]).fetchone()
+    traffic, rows = Traffic(next_ms=row[0] if row else 0), []
     held = connection.execute(
-        "SELECT sequence, sink, route FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
+        "SELECT sequence, sink, due_ms FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
     ).fetchall()
+    for place, (sequence, sink, wanted_ms) in enumerate(held, turn):
+        due_ms, _, traffic = admit(Gate(pace_s), traffic, max(wanted_ms, now_ms), now_ms)
+        rows.append((due_ms, place + (due_ms - now_ms) * 1000, sequence, sink, name))
     connection.executemany(
-        """UPDATE delivery SET state = 'pending', settled_ms = NULL,
-             turn = ?1 + max(0, due_ms - ?2) * 1000, due_ms = max(due_ms, ?2)
-           WHERE sequence = ?3 AND sink = ?4 AND route = ?5""",
-        [(turn + place, now_ms, *one) for place, one in enumerate(held)],
+        "UPDATE delivery SET state = 'pending', settled_ms = NULL, due_ms = ?, turn = ? "
+        "WHERE sequence = ? AND sink = ? AND route = ?",
+        rows,
     )
-    return len(held)
+    connection.execute(
+        "UPDATE route SET held = 0, seen = 0, window_ms = ?, next_ms = ? WHERE name = ?",
+        [now_ms, traffic.next_ms, name],
+    )
+    return len(rows)
 
 
 def discard(connection: Connection, name: str) -> int:

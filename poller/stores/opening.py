@@ -11,8 +11,8 @@ import os
 import sqlite3
 import time
 import uuid
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -112,9 +112,19 @@ class Lock:
 
     def write(self, marker: Marker) -> None:
         """Replace what the file says, safe against a power cut."""
+        self._put(marker)
+        os.fsync(self._file)
+
+    def advance(self, sequence: int) -> None:
+        """Remember how far the state has come by now, so that a log is missed that somebody deletes after a kill.
+
+        Not synced: after a power cut it may say less than is true, which does no harm.
+        """
+        self._put(replace(self.read(), sequence=sequence))
+
+    def _put(self, marker: Marker) -> None:
         text = json.dumps(asdict(marker)).encode() + b"\n"
         os.ftruncate(self._file, os.pwrite(self._file, text, 0))
-        os.fsync(self._file)
 
     def release(self) -> None:
         """Let the next process in."""
@@ -175,7 +185,7 @@ def _inspect(path: Path, marker: Marker) -> None:
     if not tables and marker.state:
         raise LostError(f"{path} is empty, but there was state. {_ADVICE}")
     if sequence < marker.sequence:
-        raise OlderError(f"{path} is older than it was when it was last closed. {_OLDER_ADVICE}")
+        raise OlderError(f"{path} is older than it was when poller last used it. {_OLDER_ADVICE}")
 
 
 def _identify(path: Path, connection: sqlite3.Connection) -> set[str]:
@@ -209,6 +219,7 @@ _OLDER_ADVICE = (
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    _close_to_others(path)
     umask = os.umask(0o077)
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
@@ -217,6 +228,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     finally:
         os.umask(umask)
     return connection
+
+
+def _close_to_others(path: Path) -> None:
+    """A backup that was put back by a copy has that copy's mode, and SQLite gives it to the log."""
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        with suppress(OSError):  # it is not there, or another's
+            if part.stat().st_mode & 0o077:
+                part.chmod(0o600)
 
 
 def _move_aside(path: Path) -> None:
@@ -232,6 +252,7 @@ def _prepare(connection: sqlite3.Connection, lock: Lock) -> sqlite3.Connection:
         migrations.apply(Database(connection))
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('state', ?), ('sequence', '0')", [uuid.uuid4().hex])
+        _go_on_from(connection, lock.read().sequence)
         (state,) = connection.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         lock.write(Marker(os.getpid(), started, state, last_sequence(connection), clean=False))
@@ -239,6 +260,14 @@ def _prepare(connection: sqlite3.Connection, lock: Lock) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _go_on_from(connection: sqlite3.Connection, sequence: int) -> None:
+    """Give out no sequence again that an older or lost state gave out: receivers would not hear of it."""
+    connection.execute(
+        "UPDATE meta SET value = ?1 WHERE key = 'sequence' AND CAST(value AS INTEGER) < CAST(?1 AS INTEGER)",
+        [str(sequence)],
+    )
 
 
 def last_sequence(connection: sqlite3.Connection) -> int:

@@ -8,6 +8,7 @@ import msgspec
 
 from poller import envelope, retry
 from poller.breaker import Breaker
+from poller.breaker import set_back as set_breaker_back
 from poller.model import CLOUDEVENT, Delivery, Event, Stream
 from poller.stores import Outgoing, Settlement, Verdict, departure
 from poller.stores.opening import last_sequence
@@ -175,7 +176,7 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
     connection.execute(
         "UPDATE delivery SET due_ms = ?2 "
         "WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2 AND ?3 = '' "
-        "AND turn <= ?2 * 1000",  # not what a route delays
+        "AND turn <= ?2 * 1000",  # not what a route delays or paces
         [sink, now_ms, reason],
     )
     connection.execute(
@@ -184,13 +185,23 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
     )
 
 
+def set_back(connection: Connection, by_ms: int, now_ms: int) -> None:
+    """Have what waits wait no longer than it was to, by a clock that was set back by so much."""
+    connection.execute(
+        "UPDATE delivery SET due_ms = due_ms - ?1 WHERE state = 'pending' AND due_ms > ?2", [by_ms, now_ms]
+    )
+    connection.execute("UPDATE route SET next_ms = next_ms - ?1, window_ms = window_ms - ?1", [by_ms])
+    for (sink,) in connection.execute("SELECT name FROM sink").fetchall():
+        moved = msgspec.json.encode(set_breaker_back(breaker(connection, sink), by_ms)).decode()
+        connection.execute("UPDATE sink SET breaker = ? WHERE name = ?", [moved, sink])
+
+
 def again(connection: Connection, chosen: Sequence[Chosen], now_ms: int) -> None:
     """Make settled deliveries pending at the end of the queue, behind all that is pending now."""
     turn = next_turn(connection, now_ms)
     rows = [(turn + place, now_ms, *one[:3]) for place, one in enumerate(chosen)]
     connection.executemany(
-        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, begun = 0, turn = ?, due_ms = ?,
-             settled_ms = NULL
+        """UPDATE delivery SET state = 'pending', attempts = 0, troubles = 0, turn = ?, due_ms = ?, settled_ms = NULL
            WHERE sequence = ? AND sink = ? AND route = ? AND state <> 'pending'""",
         rows,
     )
@@ -204,6 +215,10 @@ def next_turn(connection: Connection, now_ms: int) -> int:
 
 def drop(connection: Connection, chosen: Sequence[Chosen]) -> None:
     """Forget parked deliveries for good."""
+    connection.executemany(
+        "DELETE FROM step WHERE sequence = ? AND sink = ? AND route = ?",
+        [one[:3] for one in chosen],
+    )
     connection.executemany(
         "DELETE FROM delivery WHERE sequence = ? AND sink = ? AND route = ? AND state = 'parked'",
         [one[:3] for one in chosen],

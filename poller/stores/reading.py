@@ -12,7 +12,7 @@ import msgspec
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.stores import Standing, StoreError, rows, upkeep
+from poller.stores import Standing, StoreError, invariants, rows, upkeep
 from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.schema import APPLICATION_ID
 from poller.stores.selection import SELECTED, Selection, selected
@@ -108,6 +108,13 @@ class View:
         )
         return [Backlog._make([*row[:-1], msgspec.json.decode(row[-1], type=Breaker)]) for row in found]
 
+    def unfinished(self, now_ms: int) -> dict[str, int]:
+        """How many deliveries of each sink should have been made, which leaves out those that a route puts off."""
+        found = self._database.execute(
+            "SELECT sink, count(*) FROM delivery WHERE state = 'pending' AND turn <= ? * 1000 GROUP BY sink", [now_ms]
+        )
+        return dict(found)
+
     def parked(self, selection: Selection) -> list[dict[str, Any]]:
         """Parked deliveries, oldest first, a thousand at most."""
         return list(
@@ -150,7 +157,7 @@ class View:
 
     def violations(self) -> Iterator[str]:
         """What is wrong with the state; nothing if it is well."""
-        return upkeep.violations(self._connection)
+        return invariants.violations(self._connection)
 
     def last(self, trigger: str, limit: int) -> list[Stored]:
         """The newest events whose trigger matches a pattern such as ``client.*``, oldest of them first."""

@@ -3,8 +3,9 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -12,7 +13,8 @@ from sqlite_utils import Database
 
 from poller.breaker import Breaker
 from poller.diff import Finding
-from poller.model import Delivery, Mark, Quarantined, State, Stream, Target
+from poller.model import Delivery, Mark, Quarantined, State, Stream
+from poller.plan import Target
 from poller.pressure import Load
 from poller.stores import (
     Decision,
@@ -29,6 +31,7 @@ from poller.stores import (
 )
 from poller.stores.bodies import Codec
 from poller.stores.selection import Chosen, Selection, selected
+from poller.stores.wal import Wal
 
 Reroute = Callable[[str, bytes], Sequence[Target] | None]
 """Where an event, given as its bytes, goes by the route of this name."""
@@ -59,12 +62,17 @@ class SqliteStore:
     def __init__(self, path: Path, source: str, *, accept_loss: bool = False) -> None:
         self._connection, self._lock = opening.open_locked(path, accept_loss=accept_loss)
         self._path = path
+        self._wal = Wal(path)
         self._mutex = threading.RLock()
         self._source = source
-        self._database = Database(self._connection)
-        self._codec = Codec(self._database)
         self._stream_ids: dict[Stream, int] = {}
-        (self._last_body,) = self._one("SELECT coalesce(max(id), 0) FROM body")
+        try:
+            self._codec = Codec(Database(self._connection))
+            (self._last_body,) = self._one("SELECT coalesce(max(id), 0) FROM body")
+        except sqlite3.Error as error:
+            self._connection.close()
+            self._lock.release()
+            raise opening.OpeningError(f"{path} cannot be read: {error}") from error
 
     def close(self) -> None:
         """Leave the state clean; nothing can be called afterwards. Waits for a commit under way."""
@@ -156,12 +164,17 @@ class SqliteStore:
 
     def commit(self, stream: Stream, step: Step, now_ms: int) -> int:
         """See ``Store.commit``."""
-        with self._writing():
-            number = self._id(stream)
-            self._remember(number, stream.resource, step.findings)
-            self._quarantine(number, step.quarantined, now_ms)
-            outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
-            self._run(_SAVE_PROGRESS, *rows.progress_row(step.progress), step.decided, number)
+        with self._mutex:
+            with self._writing():
+                number = self._id(stream)
+                self._remember(number, stream.resource, step.findings)
+                self._quarantine(number, step.quarantined, now_ms)
+                outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
+                self._run(_SAVE_PROGRESS, *rows.progress_row(step.progress), step.decided, number)
+                sequence = opening.last_sequence(self._connection)
+            if step.outgoing:
+                with suppress(OSError):  # it may lag behind
+                    self._lock.advance(sequence)
         return len(step.outgoing)
 
     def _remember(self, number: int, resource: str, findings: Sequence[Finding]) -> None:
@@ -239,15 +252,15 @@ class SqliteStore:
         """Send settled deliveries of these states once more, behind all that is pending; how many.
 
         Parked ones go through their route as it is now: ``reroute`` gives where an event goes by the route of this
-        name, None if there is none.
+        name, None if there is none; then they go as they were meant, or stay parked where nobody could tell.
         """
         with self._writing():
             kept, count = [], 0
             for chosen in selected(self._connection, selection, states):
                 targets = self._rerouted(chosen, reroute) if chosen.state == "parked" and chosen.route else None
-                if targets is None:
+                if targets is None and chosen.sink:
                     kept.append(chosen)
-                else:
+                elif targets is not None:
                     turn = outbox.next_turn(self._connection, now_ms)
                     outbox.keep_sequence(self._connection, turn)
                     count += departure.redo(self._connection, chosen, targets, turn, now_ms)
@@ -277,13 +290,13 @@ class SqliteStore:
             row = self._one("SELECT definition FROM shape WHERE digest = ?", digest)
             return row[0] if row else None
 
-    def release(self, route: str, decision: Decision, now_ms: int) -> int:
-        """Let go or forget what a route holds; how many deliveries."""
+    def release(self, route: str, decision: Decision, now_ms: int, pace_s: float = 0.0) -> int:
+        """Let go what a route holds, one every ``pace_s``, or forget it; how many deliveries."""
         with self._writing():
             if decision == Decision.REJECT:
                 return departure.discard(self._connection, route)
             turn = outbox.next_turn(self._connection, now_ms)
-            released = departure.release(self._connection, route, turn, now_ms)
+            released = departure.release(self._connection, route, pace_s, turn, now_ms)
             outbox.keep_sequence(self._connection, turn + released)
             return released
 
@@ -307,6 +320,11 @@ class SqliteStore:
         with self._mutex, _as_store_error():
             shrunk = upkeep.shrink(self._connection)
         return expired + pruned + shrunk
+
+    def set_back(self, by_ms: int, now_ms: int) -> None:
+        """Have all that waits do so by a clock that was set back by so much."""
+        with self._writing():
+            outbox.set_back(self._connection, by_ms, now_ms)
 
     def load(self) -> Load:
         """How much there is of what ``pressure`` limits."""
@@ -353,14 +371,18 @@ class SqliteStore:
                 self._stream_ids.clear()
                 self._codec.forget()
                 raise
+            self._wal.shorten(self._connection)
 
 
 @contextmanager
 def _as_store_error() -> Iterator[None]:
+    began = monotonic()
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"the state cannot be used now: {error}") from error
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        waited = f" (waited {monotonic() - began:.1f} s)" if busy else ""
+        raise StoreError(f"the state cannot be used now: {error}{waited}") from error
 
 
 def _marks(found: Iterable[tuple[Any, ...]]) -> dict[str, Mark]:

@@ -1,13 +1,10 @@
-"""What the database needs over the years: old rows go, the file shrinks, copies are made, and looked through."""
+"""What the database needs over the years: old rows go, the file shrinks, copies are made."""
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from sqlite3 import Connection
-
-import msgspec
 
 CHUNK_ROWS = 500
 """Rows that one transaction prunes, so that no commit waits for long."""
@@ -64,7 +61,7 @@ def expire(connection: Connection, *, recorded_before_ms: int, now_ms: int) -> i
 def rewind(connection: Connection, now_ms: int) -> None:
     """Make due now what is due further off than any wait can be: the clock was set back since.
 
-    What a route delays or spreads is due at its turn, however far off that is.
+    What a route delays or paces is due at its turn, however far off that is.
     """
     connection.execute(
         "UPDATE delivery SET due_ms = ?1 WHERE state = 'pending' AND due_ms > ?1 + ?2 AND due_ms * 1000 > turn",
@@ -117,59 +114,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-_RULES = {
-    "streams count their live records": """
-        SELECT org || '/' || resource FROM stream WHERE live <>
-          (SELECT count(*) FROM mark WHERE mark.stream = stream.id AND state = 0)""",
-    "streams count their missing records": """
-        SELECT org || '/' || resource FROM stream WHERE missing <>
-          (SELECT count(*) FROM mark WHERE mark.stream = stream.id AND state = 2)""",
-    "every record that is not deleted has a last body": """
-        SELECT id FROM mark WHERE state <> 1 AND NOT EXISTS (SELECT 1 FROM body WHERE body.id = mark.body)""",
-    "every body belongs to one record": """
-        SELECT body FROM mark WHERE body <> 0 GROUP BY body HAVING count(*) > 1
-        UNION ALL SELECT id FROM body WHERE id NOT IN (SELECT body FROM mark)""",
-    "every body has its dictionary": """
-        SELECT id FROM body WHERE dictionary <> 0 AND dictionary NOT IN (SELECT id FROM dictionary)""",
-    "every mark is of a stream": "SELECT id FROM mark WHERE stream NOT IN (SELECT id FROM stream)",
-    "every delivery has its event": """
-        SELECT sequence FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.sequence = d.sequence)""",
-    "what is settled has a time, what is pending has none": """
-        SELECT sequence FROM delivery WHERE (state = 'pending') <> (settled_ms IS NULL)""",
-    "every sequence and every turn was given out": """
-        SELECT max(sequence, turn) FROM (
-          SELECT sequence, 0 AS turn FROM event
-          UNION ALL SELECT sequence, iif(route = '', turn, 0) FROM delivery)
-        WHERE max(sequence, turn) > (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'sequence')""",
-}
-"""What must hold in every state at rest, as queries for what violates it."""
-
-
-def violations(connection: Connection) -> Iterator[str]:
-    """Name all that is wrong with the database, down to its bytes and its events; nothing if it is well."""
-    try:
-        yield from _violations(connection)
-    except sqlite3.DatabaseError as error:
-        yield f"the database is damaged: {error}"
-
-
-def _violations(connection: Connection) -> Iterator[str]:
-    for (answer,) in connection.execute("PRAGMA integrity_check(20)"):
-        if answer != "ok":
-            yield f"the database is damaged: {answer}"
-    for rule, query in _RULES.items():
-        for (row,) in connection.execute(f"{query} LIMIT 20"):
-            yield f"not true: {rule} ({row})"
-    for sequence, name, body in connection.execute("SELECT sequence, id, body FROM event"):
-        if not _speaks_of(body, sequence, name):
-            yield f"event {name} is not what its bytes say"
-
-
-def _speaks_of(body: bytes, sequence: int, name: str) -> bool:
-    try:
-        event = msgspec.json.decode(body)
-        return bool(event["id"] == name and int(event["sequence"]) == sequence)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, KeyError, ValueError):
-        return False

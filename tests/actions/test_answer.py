@@ -247,6 +247,7 @@ def test_a_rule_that_fails_leaves_it_open(kind):
         (b'{"why":"no\\n\\n such\\u0000 thing"}', "status 422: no such thing"),
         (b'{"why":["a",1]}', 'status 422: ["a",1]'),
         (b'{"why":"the key s3cret is bad"}', "status 422: the key *** is bad"),
+        (b'{"why":"Basic czNjcmV0 is bad"}', "status 422: Basic *** is bad"),
         (b"{}", "status 422"),
     ],
 )

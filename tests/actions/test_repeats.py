@@ -1,6 +1,7 @@
 """What an unknown outcome leads to: a crash between request and settle, a deadline, a cut connection, a 500."""
 
 import pytest
+from receiver import Receiver, answer
 from systems.acting import acting, delivery, settled, steps
 from systems.contextual import ContextualAI
 from systems.scenes import SCENES, STORE
@@ -8,6 +9,7 @@ from systems.server import after, instead, ok, reset, timeout
 
 from poller.actions import Repeat, look, systems
 from poller.actions.answer import UNKNOWN
+from poller.actions.reading import system
 from poller.actions.steps import unpack
 from poller.model import Delivered, Gone, Later, Refused
 
@@ -206,9 +208,10 @@ def test_what_was_found_is_the_result():
             instead(200, b"<html>"),
             Later("status 200: the answer is not what it should be (a login page?)", unknown=True),
         ),
-        (instead(404, {}), Refused("status 404", final=True)),
-        (instead(401, {}), Gone("status 401: nothing can be done with this connection")),
+        (instead(404, {}), Refused("status 404", final=True, unknown=True)),
+        (instead(401, {}), Gone("status 401: nothing can be done with this connection", unknown=True)),
         (instead(200, {"datastores": "none"}), None),
+        (instead(200, {}), None),
     ],
 )
 def test_who_cannot_look_does_not_do_it(stage, fault, expected):
@@ -290,3 +293,24 @@ def test_users_of_a_directory_are_found_in_either_shape(stage, shape):
     server.faults.append(instead(200, users if shape == "list" else {"users": users}))
     assert actor.send(delivery(begun=True)) == Delivered()
     assert len(server.requests) == 1
+
+
+def test_what_is_null_is_not_looked_for():
+    """It would be found in everything that has no such field."""
+    table = {
+        "title": "Add",
+        "method": "POST",
+        "path": "/x",
+        "repeat": "look",
+        "body": {"key": "${with.key}"},
+        "look": {"path": "/x", "items": "http.body", "match": {"key": "${with.key}"}},
+        "inputs": {"key": {"type": "string"}},
+    }
+    crm = system("crm", {"title": "CRM", "base_url": "https://crm.example", "action": {"add": table}})
+    with Receiver(always=answer(headers=[("Content-Type", "application/json")], body=b'[{"id":1}]')) as receiver:
+        url, definition = f"http://127.0.0.1:{receiver.port}", steps(("crm.add", {}))
+        with acting(("crm", url), definition=definition, known={"crm": crm}, values={"any": "thing"}) as actor:
+            outcome = actor.send(delivery(begun=True))
+    assert outcome.final
+    assert "is null" in outcome.reason
+    assert UNKNOWN in outcome.reason

@@ -168,7 +168,7 @@ def test_a_stop_before_it_is_sent_leaves_nothing_open(stage, do):
 def test_what_is_missing_in_a_record_parks_the_delivery(stage):
     """By the name of the input, never silently."""
     _, server, actor = stage("coupontools.send_coupon_by_email", {"campaign": "cam_9", "email": "${data.nothing}"})
-    assert actor.send(delivery()) == Refused("email: is missing, or null", final=True)
+    assert actor.send(delivery()) == Refused("email: is missing, or null", final=True, unsent=True)
     assert server.requests == []
 
 
@@ -183,7 +183,9 @@ def test_an_expression_that_fails_parks_the_delivery(stage):
 def test_a_connection_that_is_gone_parks_the_delivery():
     """A delivery may outlive the configuration that it was made under."""
     with acting(definition=steps(("coupontools.send_coupon_by_sms", {}))) as actor:
-        assert actor.send(delivery()) == Refused("there is no connection coupontools any more", final=True)
+        words = "there is no connection coupontools any more"
+        assert actor.send(delivery()) == Refused(words, final=True, unsent=True)
+        assert actor.send(delivery(begun=True)) == Refused(words, final=True, unsent=True, unknown=True)
 
 
 # Steps

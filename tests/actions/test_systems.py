@@ -288,9 +288,17 @@ def test_a_shipped_file_that_is_wrong_is_named(monkeypatch, tmp_path):
     (tmp_path / "bad.toml").write_text('title = "Bad"\n[action.a]\n')
     monkeypatch.setattr(actions, "files", lambda _: tmp_path)
     with pytest.raises(BadSystem, match=r"^actions/bad\.toml: base_url: is missing"):
-        systems.__wrapped__()
+        actions._shipped.__wrapped__("bad")
 
 
 def test_shipped_systems_are_read_once():
     """They are the same at every call."""
-    assert systems() is systems()
+    assert systems()["coupontools"] is systems()["coupontools"]
+
+
+def test_an_own_system_stands_over_a_shipped_one():
+    """The others stay, and what is not there is missed as in any mapping."""
+    own = systems()["coupontools"]
+    known = systems({"contextual-ai": own, "crm": own})
+    assert list(known) == ["contextual-ai", "coupontools", "space-invoices", "crm"]
+    assert (len(known), known["contextual-ai"], known.get("cmr")) == (4, own, None)

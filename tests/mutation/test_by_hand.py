@@ -55,8 +55,8 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (OUTBOX, "DO UPDATE SET results = excluded.results", "DO NOTHING"),
         (
             OUTBOX,
-            "DELETE FROM step WHERE sequence = ? AND sink = ? AND",
-            "DELETE FROM step WHERE sequence <> ? AND sink = ? AND",
+            'DELETE FROM step WHERE sequence = ? AND sink = ? AND route = ?",\n        [(after',
+            'DELETE FROM step WHERE sequence <> ? AND sink = ? AND route = ?",\n        [(after',
         ),
     ],
     "stores/test_routes.py::test_only_what_is_about_to_be_sent_has_begun": [
@@ -80,7 +80,7 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (OUTBOX, "WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2", "WHERE state = 'pending' AND due_ms > ?2"),
     ],
     "stores/test_outbox.py::test_a_sink_that_is_resumed_begins_anew": [
-        (OUTBOX, "state = 'pending' AND due_ms > ?2", "state = 'pending'"),
+        (OUTBOX, "state = 'pending' AND due_ms > ?2 AND ?3", "state = 'pending' AND ?3"),
         (OUTBOX, 'DO UPDATE SET breaker = ?2",', 'DO NOTHING",'),
     ],
     "stores/test_routes.py::test_what_is_delayed_is_neither_due_nor_hurried_nor_expired": [
@@ -88,9 +88,8 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
     ],
     "stores/test_outbox.py::test_parked_deliveries_can_be_sent_again": [
         (OUTBOX, "attempts = 0, troubles", "troubles"),
-        (OUTBOX, "troubles = 0, begun", "begun"),
-        (OUTBOX, "begun = 0, turn", "turn"),
-        (OUTBOX, ",\n             settled_ms = NULL", ""),
+        (OUTBOX, "troubles = 0, turn", "turn"),
+        (OUTBOX, ", settled_ms = NULL\n", "\n"),
         (OUTBOX, "(turn + place, now_ms", "(turn - place, now_ms"),
     ],
     "stores/test_sqlite.py::test_equal_changes_have_ordinals": [
@@ -104,19 +103,24 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
     ],
     "stores/test_routes.py": [
         (DEPARTURE, "held FROM route WHERE name = ?", "held FROM route WHERE (name = ? OR 1)"),
-        (DEPARTURE, 'AND sink = ? AND route = ?", parked', 'AND (sink = ? OR 1) AND route = ?", parked'),
-        (DEPARTURE, 'AND sink = ? AND route = ?", parked', 'AND sink = ? AND (route = ? OR 1)", parked'),
+        (
+            DEPARTURE,
+            'FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])\n    entered',
+            'FROM delivery WHERE sequence = ? AND (sink = ? OR 1) AND route = ?", parked[:3])\n    entered',
+        ),
+        (
+            DEPARTURE,
+            'FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])\n    entered',
+            'FROM delivery WHERE sequence = ? AND sink = ? AND (route = ? OR 1)", parked[:3])\n    entered',
+        ),
         (DEPARTURE, "DELETE FROM delivery WHERE sequence = ?", "DELETE FROM delivery WHERE (sequence = ? OR 1)"),
         (DEPARTURE, "WHERE route = ? AND state = 'held' ORDER", "WHERE route = ? ORDER"),
         (DEPARTURE, "WHERE route = ? AND state = 'held' ORDER", "WHERE (route = ? OR 1) AND state = 'held' ORDER"),
         (DEPARTURE, 'ORDER BY turn"', 'ORDER BY turn DESC"'),
         (DEPARTURE, "settled_ms = NULL,", "settled_ms = settled_ms,"),
-        (DEPARTURE, "?1 + max(0, due_ms - ?2) * 1000", "?1"),
-        (DEPARTURE, "due_ms = max(due_ms, ?2)", "due_ms = ?2"),
-        (DEPARTURE, "due_ms = max(due_ms, ?2)", "due_ms = due_ms"),
         (DEPARTURE, "SET held = 0, seen = 0", "SET seen = 0"),
         (DEPARTURE, "held = 0, seen = 0", "held = 0"),
-        (DEPARTURE, "window_ms = ? WHERE name = ?", "window_ms = ? WHERE (name = ? OR 1)"),
+        (DEPARTURE, "next_ms = ? WHERE name = ?", "next_ms = ? WHERE (name = ? OR 1)"),
         (DEPARTURE, "SET held = 0 WHERE name = ?", "SET held = 0 WHERE (name = ? OR 1)"),
         (DEPARTURE, "SET held = 0 WHERE name = ?", "SET held = held WHERE name = ?"),
         (DEPARTURE, "DELETE FROM delivery WHERE route = ? AND state = 'held'", "DELETE FROM delivery WHERE route = ?"),
@@ -150,7 +154,11 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
             'with self._mutex, _as_store_error():\n            self._run("B',
             'with _as_store_error():\n            self._run("B',
         ),
-        (SQLITE, "except sqlite3.Error", "except sqlite3.OperationalError"),
+        (
+            SQLITE,
+            "except sqlite3.Error as error:\n        busy",
+            "except sqlite3.OperationalError as error:\n        busy",
+        ),
     ],
     "test_breaker.py": [
         (BREAKER, "FAILURES = 5", "FAILURES = 4"),

@@ -115,6 +115,14 @@ def test_cut(world):
     assert get(world).status_code == 200
 
 
+def test_closed_early(world):
+    """A part of the page looks whole: it says no length, and ends with the connection."""
+    answer = spoiled(world, faults.closed_early(2))
+    assert ids(answer) == world.ids[:2]
+    assert "Content-Length" not in answer.headers
+    assert len(ids(get(world))) == 5
+
+
 def test_truncated(world):
     """Half the JSON comes with the length of that half."""
     answer = spoiled(world, faults.truncated)

@@ -32,8 +32,8 @@ def test_a_batch_is_flushed():
     assert done.stdout == b'{"id":"evt_a"}\n'
 
 
-def test_a_reader_that_is_gone_is_for_later():
-    """Nothing is delivered, nothing is raised, and Python's exit is quiet (fault 59)."""
+def test_fault_59_a_reader_that_is_gone_is_for_later():
+    """Nothing is delivered, nothing is raised, and Python's exit is quiet."""
     code = (
         "import os, sys\nread, write = os.pipe(); os.dup2(write, 1); os.close(write); os.close(read)\n"
         "answers = sink.send([ONE, ONE]) + sink.send([ONE])\n"

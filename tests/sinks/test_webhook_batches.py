@@ -10,7 +10,8 @@ from receiver import Receiver, answer, delay, hang, judge
 from standardwebhooks import WebhookVerificationError
 
 from poller import signing
-from poller.model import Delivered, Delivery, Gone, Later, Order, Refused
+from poller.model import Delivered, Delivery, Gone, Later, Refused
+from poller.plan import Order
 from poller.sinks.webhook import Config
 
 SECRET = "whsec_" + base64.b64encode(b"thirty-two bytes of a secret key").decode()

@@ -45,8 +45,6 @@ def test_an_increment_goes_on_above_its_last_key():
         [[record("a"), record("b")], [record("a"), record("b")]],
         [[record("a"), record("b")], [record("b")]],
         [[record("b", 5)], [record("c", 4)]],
-        [[record("a", 5), record("b", None)], [record("b", None)]],
-        [[record("b", None)], [record("b", None)]],
     ],
 )
 def test_an_increment_that_repeats_or_turns_back_is_refused(pages):
@@ -76,6 +74,17 @@ def test_an_increment_in_order_is_taken(pages):
         listing.advance(page)
 
 
+def test_a_record_without_a_date_is_no_place_to_go_on_from():
+    """It is named, and the last one with a date stays where to go on."""
+    listing = Changes(SINCE_MS)
+    assert listing.advance([record("x", None)]) == {"x"}
+    assert listing.filter() == Changes(SINCE_MS).filter()
+    assert listing.advance([record("a", 5), record("x", None)]) == {"x"}
+    going_on = listing.filter()
+    assert listing.advance([record("x", None), record("y", None)]) == {"x", "y"}
+    assert listing.filter() == going_on
+
+
 def test_a_sweep_asks_for_ids_and_stamps():
     """From the beginning, without a condition that could be wrong."""
     assert ById(Sweep("", bodies=False)).filter() == {
@@ -95,7 +104,7 @@ def test_a_sweep_goes_on_above_its_last_id():
         "limit": PAGE_RECORDS,
         "deleted": True,
     }
-    listing.advance([record("l"), record("m", None)])
+    assert listing.advance([record("l"), record("m", None)]) == set()
     assert listing.filter()["where"] == {"id": {"gt": "m"}}
 
 

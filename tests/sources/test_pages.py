@@ -35,7 +35,7 @@ def test_an_empty_page_is_a_page():
         assert read(answer, bodies=True) == ([], [])
 
 
-def test_a_byte_order_mark_is_no_part_of_the_page():
+def test_fault_39_a_byte_order_mark_is_no_part_of_the_page():
     """Some servers put it there."""
     assert read(b"\xef\xbb\xbf" + page(GOOD), bodies=True) == ([AS_READ], [])
 
@@ -76,13 +76,20 @@ def test_a_record_without_a_usable_stamp_is_a_record(stamp):
     "value", ["", "x" * 129, "a b", "a\tb", "a\u00a0b", "\u202e", 42, 1.5, True, None, [], {}, "\x00"]
 )
 @pytest.mark.parametrize("bodies", [True, False])
-def test_a_record_without_a_usable_id_is_quarantined(value, bodies):
+def test_fault_37_a_record_without_a_usable_id_is_quarantined(value, bodies):
     """The rest of the page goes on; 1 is not "1"."""
     records, [quarantined] = read(page(GOOD, json.dumps({"id": value}).encode()), bodies=bodies)
     assert [record.id for record in records] == ["a"]
     assert quarantined.reason.startswith("it has no usable id: ")
     assert len(quarantined.key) == 16
     assert len(quarantined.reason) < 80
+
+
+@pytest.mark.parametrize("value", [{"name": "Jane Doe"}, ["Jane Doe"]])
+def test_of_what_is_no_id_at_all_nothing_is_told(value):
+    """It may be any part of the record."""
+    _, [quarantined] = read(page(json.dumps({"id": value}).encode()), bodies=True)
+    assert "Jane" not in quarantined.reason
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,7 @@ def test_a_record_without_a_usable_id_is_quarantined(value, bodies):
     ids=lambda piece: str(piece)[:24],
 )
 @pytest.mark.parametrize("last", [True, False])
-def test_a_record_that_is_no_json_object_is_quarantined_alone(piece, key, last):
+def test_fault_39_a_record_that_is_no_json_object_is_quarantined_alone(piece, key, last):
     """By its id where a lenient reader finds one; what is beside it is read as ever."""
     records, [quarantined] = read(page(GOOD, piece) if last else page(piece, GOOD), bodies=True)
     assert records == [AS_READ]
@@ -120,10 +127,16 @@ def test_a_bad_record_without_bodies_is_quarantined_alone():
 
 @pytest.mark.parametrize("more", [b"", b',{"x":NaN}'])
 @pytest.mark.parametrize("number", [b"1e999", b"9" * 5000, b"-0.00"])
-def test_a_number_of_any_size_is_a_number(number, more):
+def test_fault_39_a_number_of_any_size_is_a_number(number, more):
     """JSON has no limits: the record goes on, whether or not the page had to be cut by hand."""
     odd = b'{"id":"b","total":%b}' % number
     assert read(b"[" + odd + more + b"]", bodies=True)[0] == [Record("b", None, deleted=False, body=odd)]
+
+
+def test_fault_39_of_two_equal_keys_the_last_counts():
+    """As most readers take it; the record goes on as it is."""
+    odd = b'{"id":"a","id":"b","total":1,"total":2}'
+    assert read(page(odd), bodies=True) == ([Record("b", None, deleted=False, body=odd)], [])
 
 
 def test_brackets_and_quotes_in_a_string_cut_nothing():

@@ -12,7 +12,7 @@ from worlds import simulator_world
 
 from poller.model import Organization, Stream
 from poller.simulator import faults
-from poller.simulator.http import http_date
+from poller.simulator.http import Answer, http_date
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, spaceinvoices
 from poller.sources.spaceinvoices import RESOURCES, TRIES, SpaceInvoices
 
@@ -188,7 +188,7 @@ def test_a_server_that_lowers_its_page_limit_costs_pages_not_records(world, sour
     assert [record.id for page in pages for record in page.records] == ids
 
 
-def test_records_that_appear_and_vanish_meanwhile_shift_nothing(world, source, clients):
+def test_fault_35_records_that_appear_and_vanish_meanwhile_shift_nothing(world, source, clients):
     """Keys, not places: each of the others is shown exactly once."""
     ids = world.bulk_create(clients.org, "clients", 250)
     shown = []
@@ -341,6 +341,17 @@ def _capped(most):
     return fault
 
 
+@pytest.mark.parametrize("cap", [100, 2, 1])
+def test_records_without_a_usable_date_end_no_listing(world, source, clients, cap):
+    """Also where they fill whole pages: a listing of news by such a filter that lets them pass comes to its end."""
+    ids = world.bulk_create(clients.org, "clients", 9)
+    for one in (2, 3, 4, 8):
+        odd = world.account.get("clients", ids[one]) | {"updatedAt": "soon"}
+        world.account.put_raw(clients.org, "clients", ids[one], json.dumps(odd).encode())
+    world.simulator.faults.always(_capped(cap))
+    assert {record.id for record in listed(source, clients, Increment(0))} == {*ids}
+
+
 def test_a_stream_of_bad_records_alone_is_no_listing(world, source, clients):
     """A whole page without one usable id: something else is wrong."""
     for one in world.bulk_create(clients.org, "clients", 150):
@@ -376,7 +387,7 @@ def test_a_bad_record_at_every_place_ends_all_the_same(world, source, clients):
     ],
     ids=["500", "502", "503", "429", "429 soon", "429 -5", "429 0", "reset", "cut"],
 )
-def test_passing_trouble_is_tried_again(world, source, clients, fault):
+def test_fault_26_32_passing_trouble_is_tried_again(world, source, clients, fault):
     """Three times in one listing, and nobody notices."""
     ids = world.bulk_create(clients.org, "clients", 3)
     world.simulator.faults.next(fault, TRIES - 1)
@@ -600,4 +611,24 @@ def test_a_wrong_token_is_told_as_such(made):
     """At the first request."""
     source = made("wrong")
     with pytest.raises(Denied, match="the token is wrong, expired, or may not see"):
+        source.organizations()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, Denied), (422, SourceError)])
+def test_what_the_api_says_of_an_error_is_told_in_part_and_without_the_token(world, source, made, status, kind):
+    """It may repeat it, go on for ever, or mean the terminal."""
+    token = world.account.token
+    world.simulator.faults.always(faults.status(status, f"no such token {token}\n\x1b[2J {token * 1000}"))
+    with pytest.raises(kind) as caught:
+        source.organizations()
+    assert str(caught.value).startswith(f"the API answered {status} (no such token [the token]  [2J [the token]")
+    assert token not in str(caught.value)
+    assert len(str(caught.value)) < 350
+
+
+@pytest.mark.parametrize("error", ["{}", '{"message":{"a":1}}', '{"message":""}', '"x"'])
+def test_an_error_without_words_is_told_by_its_status(world, source, error):
+    """Whatever is in their place."""
+    world.simulator.faults.always(lambda *_: Answer(422, f'{{"error":{error}}}'.encode()))
+    with pytest.raises(SourceError, match=r"^the API answered 422$"):
         source.organizations()

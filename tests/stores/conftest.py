@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from poller import diff
-from poller.model import Order, Record, State, Stream, Target
+from poller.model import Record, State, Stream
+from poller.plan import Order, Target
 from poller.stores import Outgoing, Progress, Step, StoreError, Verdict
 from poller.stores.sqlite import SqliteStore
 

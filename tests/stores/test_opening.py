@@ -69,6 +69,14 @@ def test_a_first_start_makes_folder_and_state_for_the_owner_alone(opened, path):
     assert store.streams() == []
 
 
+def test_a_state_that_was_put_back_open_to_others_is_closed_to_them(opened, used, path):
+    """As a copy of a backup is under most umasks; its log would be open as well."""
+    path.chmod(0o644)
+    opened()
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("poller.db", "poller.db-wal", "poller.db-shm", "poller.db.lock"), 0o600)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -109,7 +117,7 @@ def test_a_second_process_is_told_who_holds_the_state(opened, path):
     assert [standing.progress.polls for standing in opened().streams()] == [7]
 
 
-def test_a_lock_file_of_a_dead_process_means_nothing(opened, used, path):
+def test_fault_11_a_lock_file_of_a_dead_process_means_nothing(opened, used, path):
     """The lock went with the process."""
     unclean(path)
     assert len(opened().streams()) == 1
@@ -206,7 +214,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_lost_state_is_never_a_first_start(opened, used, path, name):
+def test_fault_17_18_lost_state_is_never_a_first_start(opened, used, path, name):
     """It is told, with what to do, and left as it is."""
     damage, words = DAMAGES[name]
     damage(path)
@@ -215,7 +223,7 @@ def test_lost_state_is_never_a_first_start(opened, used, path, name):
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_accepted_loss_begins_anew_and_throws_nothing_away(opened, used, path, name):
+def test_fault_17_18_accepted_loss_begins_anew_and_throws_nothing_away(opened, used, path, name):
     """What was there lies beside it; the new state is whole and clean."""
     DAMAGES[name][0](path)
     rest = path.read_bytes() if path.exists() else None
@@ -254,7 +262,7 @@ def older(path, opened, make_feed, make_record, now_ms):
 def test_an_older_state_is_told(opened, used, path, make_feed, make_record, now_ms):
     """A backup, or a log that was deleted: the lock file knows better."""
     older(path, opened, make_feed, make_record, now_ms)
-    refused(opened, path, OlderError, 70, "is older than it was when it was last closed")
+    refused(opened, path, OlderError, 70, "is older than it was when poller last used it")
     refused(opened, path, OlderError, 70, "go on from it with --accept-state-loss")
 
 
@@ -267,7 +275,22 @@ def test_an_older_state_is_gone_on_from_where_that_is_accepted(opened, used, pat
     opened().close()
 
 
-def test_a_log_deleted_after_a_kill_is_told(opened, used, path):
+@pytest.mark.parametrize("what", ["older", "lost"])
+def test_the_sequence_rises_over_a_state_that_is_older_or_lost(
+    opened, used, path, make_feed, make_record, now_ms, what
+):
+    """Whatever the clock says: a receiver that ignores lower ones must not miss what is told from now on."""
+    older(path, opened, make_feed, make_record, now_ms)
+    before = json.loads(lock_file(path).read_text())["sequence"]
+    if what == "lost":
+        path.unlink()
+    store = opened(accept_loss=True)
+    make_feed(store).show(make_record("new"), now_ms=1)
+    (sequence,) = store._one("SELECT max(sequence) FROM event")
+    assert sequence > before
+
+
+def test_fault_19_a_log_deleted_after_a_kill_is_told(opened, used, path):
     """It held what was committed last; the database alone is older than its lock file says."""
     lock_file(path).write_text(lock_file(path).read_text().replace(str(used), str(used + 1)))
     refused(opened, path, OlderError, 70, "is older")
@@ -287,7 +310,7 @@ def test_a_foreign_database_is_left_alone(opened, path):
     assert sorted(file.name for file in path.parent.iterdir()) == ["poller.db", "poller.db.lock"]
 
 
-def test_a_newer_state_is_left_alone(opened, used, path):
+def test_fault_20_68_a_newer_state_is_left_alone(opened, used, path):
     """Even where loss is accepted."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")

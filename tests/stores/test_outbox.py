@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from poller import retry
 from poller.breaker import Breaker
-from poller.model import Order, Stream
+from poller.model import Stream
+from poller.plan import Order
 from poller.stores import Settlement, StoreError, Verdict, outbox
 from poller.stores.selection import Selection, selected
 
 LATER = 2**60
+HOUR_MS = 3_600_000
 
 
 def everything(store):
@@ -294,11 +296,22 @@ def test_a_sink_is_resumed_alone(store, feed, make_record, keep, now_ms):
     assert store.breaker("b").paused == "by the operator"
 
 
+def test_what_waits_goes_along_with_a_clock_that_is_set_back(store, queue, settle, now_ms):
+    """By as much; what is due already, and what is settled, stays as it is."""
+    settle(queue[0], "pending", now_ms + 5000, breaker=Breaker(opened_ms=now_ms, wait_until_ms=now_ms + 7000))
+    settle(queue[1], "delivered", now_ms + 9000)
+    store.set_back(HOUR_MS, now_ms - HOUR_MS)
+    assert store.next_due_ms("a", now_ms - HOUR_MS) == now_ms - HOUR_MS + 5000
+    assert store.breaker("a") == Breaker(opened_ms=now_ms - HOUR_MS, wait_until_ms=now_ms - HOUR_MS + 7000)
+    assert due(store, now_ms - HOUR_MS) == [queue[3]]
+    assert store._all("SELECT due_ms FROM delivery WHERE state <> 'pending'") == [(now_ms + 9000,)]
+
+
 # Sending again
 
 
 def test_parked_deliveries_can_be_sent_again(store, queue, settle, keep, now_ms):
-    """With a new count of attempts, behind what is pending, as if it had never been sent."""
+    """With a new count of attempts, behind what is pending; that one may be done already is not forgotten."""
     for sequence in queue[:2]:
         keep(store, "a", Settlement(sequence, "parked", 10, 2, 0, "400", begun=True))
     assert store.again(Selection(sink="a"), ["parked"], now_ms + 50) == 2
@@ -308,7 +321,9 @@ def test_parked_deliveries_can_be_sent_again(store, queue, settle, keep, now_ms)
         settle(sequence, "delivered")
     assert due(store, now_ms + 50) == [queue[3], queue[0], queue[1]]
     found = store.due("a", now_ms + 50, 9)
-    assert {(one.attempts, one.troubles, one.begun) for one in found} == {(0, 0, False)}
+    assert {(one.sequence, one.attempts, one.troubles, one.begun) for one in found} == {
+        (sequence, 0, 0, sequence in queue[:2]) for sequence in (queue[0], queue[1], queue[3])
+    }
     assert store._all("SELECT DISTINCT settled_ms FROM delivery WHERE state = 'pending'") == [(None,)]
 
 

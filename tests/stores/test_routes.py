@@ -7,8 +7,10 @@ from contextlib import closing
 import pytest
 from sqlite_utils import Database
 
-from poller.model import Gate, Order, Stream, Target
+from poller.model import Stream
+from poller.plan import Gate, Order, Target
 from poller.route import lane
+from poller.shape import define
 from poller.stores import Decision, Keep, Outgoing, Progress, Settlement, Step
 from poller.stores import schema as tables
 from poller.stores.reading import View
@@ -63,6 +65,48 @@ def test_what_is_delayed_is_neither_due_nor_hurried_nor_expired(store, show, now
     assert rows(store) == [("a", "big", "pending")]
 
 
+def test_what_is_delayed_is_no_violation(store, show, path):
+    """Its turn is far off, and was given out by no clock."""
+    show("x", targets=(ROUTED._replace(delay_s=20 * 86_400.0),))
+    assert "turn" not in violations(path)
+
+
+def test_what_is_delayed_keeps_its_order(store, show, now_ms):
+    """Of all that a sink gets, say, where that is kept: what came together is not due in one turn."""
+    delayed = ROUTED._replace(delay_s=60.0, order=Order.SINK)
+    sequences = show("x", "y", "z", targets=(delayed,))
+    assert [one.sequence for one in store.due("a", now_ms + 60_000, 10)] == sequences[:1]
+
+
+def test_what_is_paced_is_neither_hurried_nor_expired(store, show, now_ms):
+    """Not by a resumed sink, nor by the upkeep, which takes what is far off for a clock that was set back."""
+    paced = ROUTED._replace(gate=Gate(pace_s=20 * 86_400.0))
+    show("x", "y", targets=(paced,))
+    store.pause("a", "", now_ms + 1)
+    store.tidy(Keep(), now_ms + 1)
+    assert len(store.due("a", now_ms + 1, 10)) == 1
+    store.tidy(Keep(), now_ms + 15 * DAY_MS)
+    assert rows(store, "state, due_ms") == [("parked", now_ms), ("pending", now_ms + 20 * DAY_MS)]
+
+
+def test_what_was_held_with_a_delay_is_not_hurried(store, show, now_ms):
+    """Approved before its time, it waits for that."""
+    show("x", "y", targets=(ROUTED._replace(delay_s=60.0, gate=Gate(flood=1, per_s=60.0)),))
+    store.release("big", Decision.APPROVE, now_ms + 1)
+    store.pause("a", "", now_ms + 2)
+    assert store.due("a", now_ms + 59_999, 10) == []
+    assert len(store.due("a", now_ms + 60_000, 10)) == 2
+
+
+def test_a_state_with_delays_is_well(store, path, show):
+    """What takes its turn later has one that was not given out yet."""
+    store.keep_shapes([("5ha9e", "{}", False)])
+    show("x", targets=(ROUTED._replace(delay_s=86_400.0, gate=Gate(pace_s=60.0)), Target("a")))
+    store._run("UPDATE stream SET live = 1")
+    with View(path) as view:
+        assert list(view.violations()) == []
+
+
 def test_what_is_delayed_expires_by_when_it_was_due(store, show, now_ms):
     """Fourteen days after that, to the millisecond."""
     show("x", targets=(ROUTED._replace(delay_s=20 * 86_400.0),))
@@ -87,6 +131,15 @@ def test_a_pace_is_kept_over_commits(store, show, now_ms):
     show("z", targets=(paced,), at_ms=now_ms + 3)
     seconds = [0, 10, 20, 0.002, 30]
     assert rows(store, "due_ms") == [(now_ms + int(after_s * 1000),) for after_s in seconds]
+
+
+def test_a_pace_goes_on_by_a_clock_that_was_set_back(store, show, now_ms):
+    """What comes after it waits for its own turn, and not for the clock."""
+    paced = ROUTED._replace(gate=Gate(pace_s=10.0))
+    show("x", targets=(paced,))
+    store.set_back(DAY_MS, now_ms - DAY_MS)
+    show("y", targets=(paced,), at_ms=now_ms - DAY_MS)
+    assert rows(store, "due_ms")[1] == (now_ms - DAY_MS + 10_000,)
 
 
 def test_a_pace_is_kept_over_a_pause_and_the_upkeep(store, show, now_ms):
@@ -135,6 +188,18 @@ def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
     assert [one.sequence for one in due] == [*flood, *late]
     show("z", targets=(gate,), at_ms=now_ms + DAY_MS + 2)
     assert [state for (state,) in rows(store, "state")] == ["pending"] * 6
+
+
+def test_what_was_held_goes_at_the_pace_of_its_route(store, show, now_ms):
+    """Which a flood that is approved does not break; what comes later waits behind it, and a resume hurries nothing."""
+    gate = ROUTED._replace(gate=Gate(10.0, flood=1, per_s=60.0))
+    sequences = show("w", "x", "y", targets=(gate,))
+    later_ms = now_ms + DAY_MS
+    assert store.release("big", Decision.APPROVE, later_ms, 10.0) == 2
+    show("z", targets=(gate,), at_ms=later_ms + 1)
+    assert rows(store, "due_ms") == [(now_ms,), (later_ms,), (later_ms + 10_000,), (later_ms + 20_000,)]
+    store.pause("a", "", later_ms + 2)
+    assert [one.sequence for one in store.due("a", later_ms + 9_999, 10)] == sequences[:2]
 
 
 @pytest.mark.parametrize(("decision", "state"), [(Decision.APPROVE, "pending"), (Decision.REJECT, None)])
@@ -226,10 +291,10 @@ def test_only_what_a_route_parked_goes_through_it_once_more(store, show, keep, n
         asked.append((name, json.loads(body)["subject"]))
         return (routed, routed._replace(sink="c"))
 
-    assert store.again(Selection(), ["parked", "delivered"], now_ms, reroute) == 2 + 1 + 2 + 2
+    assert store.again(Selection(), ["parked", "delivered"], now_ms, reroute) == 2 + 2 + 2
     assert asked == [("big", "clients/x"), ("big", "clients/z")]
     assert rows(store) == [
-        *[("a", "big", "pending"), ("b", "", "pending"), ("c", "big", "pending")],
+        *[("a", "big", "pending"), ("b", "", "pending")],
         *[("a", "big", "pending"), ("b", "", "pending")],
         *[("a", "big", "pending"), ("c", "big", "pending")],
     ]
@@ -250,12 +315,69 @@ def test_what_still_cannot_be_routed_stays_parked(store, show, now_ms):
     assert rows(store, "state, error") == [("parked", "two")]
 
 
+def test_what_another_sink_of_its_route_has_is_not_sent_there_again(store, show, keep, now_ms):
+    """Only what is not there yet: each of a route's sinks is settled by itself."""
+    both = (ROUTED, Target("b", route="big", shape="5ha9e"))
+    (sequence,) = show("x", targets=both)
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "400", route="big"))
+    keep(store, "b", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: both) == 1
+    assert rows(store) == [("a", "big", "pending"), ("b", "big", "delivered")]
+
+
+def test_several_parked_deliveries_of_a_route_are_sent_again_once_each(store, show, keep, now_ms):
+    """Each goes where it was for."""
+    both = (ROUTED, Target("b", route="big", shape="new"))
+    (sequence,) = show("x", targets=both)
+    for sink in "ab":
+        keep(store, sink, Settlement(sequence, "parked", 1, 0, 0, "400", route="big"))
+    assert store.again(Selection(sink="a"), ["parked"], now_ms, lambda *_: both) == 1
+    assert rows(store) == [("a", "big", "pending"), ("b", "big", "parked")]
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: both) == 1
+    assert rows(store) == [("a", "big", "pending"), ("b", "big", "pending")]
+
+
 def test_without_its_route_what_was_parked_goes_as_it_was_meant(store, show, keep, now_ms):
     """By the shape that it was made under."""
     (sequence,) = show("x", targets=(ROUTED,))
     keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "400", route="big"))
     assert store.again(Selection(route="big"), ["parked"], now_ms) == 1
     assert [one.shape for one in store.due("a", now_ms, 10)] == ["5ha9e"]
+
+
+def test_what_one_sink_refused_goes_to_that_sink_once_more(store, show, keep, now_ms):
+    """Not to another of the route's, which has it already."""
+    both = (ROUTED, ROUTED._replace(sink="b"))
+    (sequence,) = show("x", targets=both)
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "422", route="big"))
+    keep(store, "b", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+    mended = tuple(target._replace(shape="new") for target in both)
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: mended) == 1
+    assert rows(store, "sink, shape, state") == [("a", "new", "pending"), ("b", "5ha9e", "delivered")]
+
+
+def test_what_a_route_sends_elsewhere_by_now_goes_there_once(store, show, keep, now_ms):
+    """From each of the sinks that did not get it; those that have it are left alone."""
+    (sequence,) = show("x", targets=(ROUTED, ROUTED._replace(sink="b"), ROUTED._replace(sink="c")))
+    for sink in ("a", "b"):
+        keep(store, sink, Settlement(sequence, "parked", 1, 0, 0, "422", route="big"))
+    mended = tuple(ROUTED._replace(sink=sink) for sink in ("c", "d"))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: mended) == 1
+    assert rows(store, "sink, state") == [("c", "pending"), ("d", "pending")]
+
+
+def test_an_event_that_goes_as_it_is_by_now_is_not_sent_twice(store, show, now_ms):
+    """Another route has sent it to that sink already."""
+    show("x", targets=(Target("a"), Target("", route="big", error="when: ...")))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: (Target("a"), Target("b"))) == 1
+    assert rows(store) == [("a", "", "pending"), ("b", "", "pending")]
+
+
+def test_what_nobody_could_route_stays_parked_without_its_route(store, show, now_ms):
+    """It has no sink to go to."""
+    show("x", targets=(Target("", route="big", error="when: ..."),))
+    assert store.again(Selection(), ["parked"], now_ms, lambda *_: None) == 0
+    assert rows(store, "sink, state, error") == [("", "parked", "when: ...")]
 
 
 def test_what_another_route_parked_stays_parked(store, show, keep, now_ms):
@@ -280,6 +402,49 @@ def test_the_results_of_steps_are_there_at_the_next_send(store, show, keep, now_
     assert store._all("SELECT * FROM step") == []
 
 
+CHAIN = {"id": "pdf", "connection": "books", "action": "get_pdf", "with": {}}
+SECOND = {"id": "two", "connection": "books", "action": "send", "with": {"a": "${steps.pdf}"}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "left"),
+    [
+        ([CHAIN, SECOND | {"with": {}}], b'{"pdf":{"x":1.10}}'),
+        ([CHAIN | {"with": {"l": "en"}}], b'{"pdf":{"x":1.10}}'),
+        ([SECOND | {"id": "pdf"}, CHAIN | {"id": "other"}], b""),
+        ([SECOND | {"id": "new"}, CHAIN], b'{"pdf":{"x":1.10}}'),
+        ([CHAIN | {"connection": "others"}, SECOND], b""),
+        ([], b""),
+    ],
+    ids=["a later one", "its inputs", "another action", "one before", "another connection", "none"],
+)
+def test_only_the_steps_that_are_there_still_are_done(store, show, keep, path, now_ms, steps, left):
+    """By a route that was mended: what is another step by now is done, whatever its name."""
+    old = define({"route": "big", "steps": [CHAIN, SECOND]})
+    new = define({"route": "big", "steps": steps} if steps else {"route": "big", "body": 1})
+    store.keep_shapes([(old.digest, old.text, False), (new.digest, new.text, False)])
+    (sequence,) = show("x", targets=(ROUTED._replace(shape=old.digest),))
+    keep(store, "a", Settlement(sequence, "pending", 0, 0, 0, route="big", steps=b'{"pdf":{"x":1.10}}'))
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "422", route="big"))
+    store.again(Selection(), ["parked"], now_ms, lambda *_: (ROUTED._replace(shape=new.digest),))
+    assert [one.steps for one in store.due("a", now_ms, 10)] == [left]
+    assert "results of steps" not in violations(path)
+
+
+def violations(path):
+    with View(path) as view:
+        return "\n".join(view.violations())
+
+
+def test_what_is_dropped_leaves_no_results(store, show, keep, path):
+    """Nor what goes elsewhere by now."""
+    (sequence,) = show("x", targets=(ROUTED,))
+    keep(store, "a", Settlement(sequence, "pending", 0, 0, 0, route="big", steps=b'{"pdf":1}'))
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "422", route="big"))
+    store.drop(Selection())
+    assert "results of steps" not in violations(path)
+
+
 def test_a_send_that_began_is_remembered_until_it_is_settled(store, opened, path, show, keep, now_ms):
     """By a process that starts after this one was killed, too."""
     (sequence,) = show("x", targets=(ROUTED,))
@@ -291,6 +456,19 @@ def test_a_send_that_began_is_remembered_until_it_is_settled(store, opened, path
     assert [one.begun for one in store.due("a", now_ms, 10)] == [True]
     keep(store, "a", Settlement(sequence, "pending", 0, 1, 0, "503", route="big"))
     assert [one.begun for one in store.due("a", now_ms, 10)] == [False]
+
+
+def test_what_may_be_done_is_remembered_when_it_is_sent_again(store, show, keep, now_ms):
+    """By the operator's word too: who can look looks first."""
+    (sequence,) = show("x", targets=(ROUTED,))
+    store.begin(store.due("a", now_ms, 10))
+    keep(store, "a", Settlement(sequence, "pending", 0, 1, 0, "no answer", route="big", begun=True))
+    store.tidy(Keep(), now_ms + 15 * DAY_MS)
+    assert rows(store, "state, error") == [("parked", "expired: no answer")]
+    for reroute in (lambda *_: None, lambda *_: (ROUTED,)):
+        assert store.again(Selection(), ["parked"], now_ms + 15 * DAY_MS, reroute) == 1
+        assert [one.begun for one in store.due("a", now_ms + 16 * DAY_MS, 10)] == [True]
+        store.tidy(Keep(), now_ms + 31 * DAY_MS)
 
 
 def test_only_what_is_about_to_be_sent_has_begun(store, show, now_ms):

@@ -3,6 +3,8 @@
 import sqlite3
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from poller.stores.schema import APPLICATION_ID, VERSION, migrations
 
 SHOWN = Path(__file__).parents[2] / "state" / "schema.sql"
@@ -47,8 +49,9 @@ def test_the_schema_shown_makes_the_same_database(store, path, tmp_path):
 
 def test_the_version_counts_the_migrations(store):
     """A database says by itself how new it is, and whose it is."""
-    assert len(list(migrations.applied(store._database))) == VERSION
-    assert list(migrations.pending(store._database)) == []
+    database = Database(store._connection)
+    assert len(list(migrations.applied(database))) == VERSION
+    assert list(migrations.pending(database)) == []
     pragmas = [store._one(f"PRAGMA {name}")[0] for name in ("application_id", "user_version")]
     assert pragmas == [APPLICATION_ID, VERSION]
 

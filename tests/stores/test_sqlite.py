@@ -329,7 +329,7 @@ def test_a_stream_of_a_failed_commit_is_entered_again(store, make_feed, make_rec
     assert store.quarantined(feed.stream) == 1
 
 
-def test_every_write_locks_from_its_first_statement_on(store, feed, make_record, keep):
+def test_fault_13_every_write_locks_from_its_first_statement_on(store, feed, make_record, keep):
     """A transaction that begins by reading can fail when it comes to write, whatever the busy timeout."""
     step = feed.step(make_record("a"))
     statements = []
@@ -354,7 +354,7 @@ def test_every_write_locks_from_its_first_statement_on(store, feed, make_record,
         assert len([one for one in said if one.startswith(("BEGIN", "COMMIT"))]) == 2
 
 
-def test_a_full_disk_loses_nothing(store, feed, make_record, keep):
+def test_fault_14_a_full_disk_loses_nothing(store, feed, make_record, keep):
     """Commits fail whole; deliveries go on to be settled; with space again all is as before."""
     feed.show(make_record("a"))
     (pages,) = store._one("PRAGMA page_count")
@@ -370,7 +370,7 @@ def test_a_full_disk_loses_nothing(store, feed, make_record, keep):
     assert store.commit(feed.stream, step, 7) == 300
 
 
-def test_a_foreign_writer_delays_and_loses_nothing(store, feed, make_record, path, keep):
+def test_fault_12_a_foreign_writer_delays_and_loses_nothing(store, feed, make_record, path, keep):
     """Somebody has the database open in a shell and holds its lock."""
     feed.show(make_record("a"))
     store._run("PRAGMA busy_timeout = 20")
@@ -441,7 +441,7 @@ def test_stored_bytes_say_what_the_columns_say(store, feed, make_record):
     assert (trigger, wire["type"]) == ("client.created", "com.spaceinvoices.client.created")
 
 
-def test_equal_changes_have_ordinals(store, feed, make_record):
+def test_fault_43_equal_changes_have_ordinals(store, feed, make_record):
     """From A to B, back, and again, under one stamp: four events, four ids."""
     for text in "ABABA":
         feed.show(make_record("a", text))

@@ -6,7 +6,6 @@ from contextlib import closing
 
 import pytest
 
-from poller.model import State
 from poller.stores import Keep, Settlement, StoreError, upkeep
 from poller.stores.reading import View
 
@@ -138,21 +137,6 @@ def test_the_file_shrinks(store, old, path, now_ms):
     store._run("PRAGMA wal_checkpoint(TRUNCATE)")
     assert path.stat().st_size < before / 3
     assert store._one("PRAGMA freelist_count") == (0,)
-
-
-def test_the_log_stays_small(store, feed, make_record, path):
-    """A large commit leaves no large log: it is cut back to its limit by the next."""
-    wal = path.with_name("poller.db-wal")
-    with store._writing():
-        for number in range(20):
-            store._run("INSERT INTO body VALUES (?, 0, randomblob(4 << 20))", 1000 + number)
-    assert wal.stat().st_size > 80 << 20
-    store._run("PRAGMA wal_checkpoint(RESTART)")
-    feed.show(make_record("x"))
-    assert wal.stat().st_size <= 64 << 20
-    for number in range(200):
-        feed.show(make_record("x", f"{number}"))
-    assert wal.stat().st_size <= 64 << 20
 
 
 # Expiry
@@ -303,89 +287,3 @@ def test_a_backup_needs_a_folder(store, path, tmp_path):
     """It says which."""
     with pytest.raises(StoreError, match=r"missing/backup\.db cannot be written"):
         backup(path, tmp_path / "missing" / "backup.db")
-
-
-# Violations
-
-
-@pytest.fixture
-def violations(store, feed, make_record, keep, path, old, now_ms):
-    """What is found after a statement was carried out on a state with a little of everything."""
-    feed.show(*(make_record(one) for one in "abcd"), now_ms=now_ms)
-    sequences = [one.sequence for one in store.due("a", 2**60, 9)]
-    keep(store, "a", Settlement(sequences[0], "delivered", 1, 0, 0), now_ms=now_ms)
-    keep(store, "a", Settlement(sequences[1], "parked", 10, 0, 0, "400"), now_ms=now_ms)
-    feed.show(make_record("d", updated_ms=2000, deleted=True), now_ms=now_ms)
-    feed.set_states(State.MISSING, "c")
-    store._run("UPDATE stream SET live = 2, missing = 1")
-
-    def violations(*statements):
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            for statement in statements:
-                connection.execute(statement)
-        with View(path) as view:
-            return list(view.violations())
-
-    return violations
-
-
-def test_a_good_state_has_no_violations(violations):
-    """With live, missing and deleted records, and deliveries in every state."""
-    assert violations() == []
-
-
-WRONG = {
-    "UPDATE stream SET live = live + 1": "streams count their live records (o/clients)",
-    "UPDATE stream SET missing = 0": "streams count their missing records (o/clients)",
-    "DELETE FROM body WHERE id = (SELECT body FROM mark WHERE id = 'a')": (
-        "every record that is not deleted has a last body (a)"
-    ),
-    "INSERT INTO body VALUES (99, 0, x'')": "every body belongs to one record (99)",
-    "UPDATE mark SET body = (SELECT body FROM mark WHERE id = 'a') WHERE id = 'd'": (
-        "every body belongs to one record (1)"
-    ),
-    "UPDATE body SET dictionary = 99 WHERE id = 1": "every body has its dictionary (1)",
-    "INSERT INTO mark VALUES (99, 'x', 0, x'', 1, '', 0)": "every mark is of a stream (x)",
-    "DELETE FROM event WHERE record = 'a'": "every delivery has its event (1790000000000000)",
-    "UPDATE delivery SET settled_ms = NULL WHERE state = 'parked'": (
-        "what is settled has a time, what is pending has none (1790000000000001)"
-    ),
-    "UPDATE delivery SET settled_ms = 5 WHERE sequence = 1790000000000002 AND sink = 'a'": (
-        "what is settled has a time, what is pending has none (1790000000000002)"
-    ),
-    "UPDATE delivery SET turn = 1800000000000000 WHERE sequence = 1790000000000002 AND sink = 'a'": (
-        "every sequence and every turn was given out (1800000000000000)"
-    ),
-    "UPDATE meta SET value = '1790000000000003' WHERE key = 'sequence'": (
-        "every sequence and every turn was given out (1790000000000004)"
-    ),
-}
-
-
-@pytest.mark.parametrize(("statement", "words"), WRONG.items())
-def test_each_violation_is_named(violations, statement, words):
-    """With what it is about."""
-    found = violations(statement)
-    assert f"not true: {words}" in found
-    assert {line.rpartition(" (")[0] for line in found} == {f"not true: {words}".rpartition(" (")[0]}
-
-
-@pytest.mark.parametrize(
-    "body",
-    ["x'7b7d'", "x'ff'", "CAST('{\"id\":3}' AS BLOB)", "CAST(replace(CAST(body AS TEXT), 'evt_', 'evt-') AS BLOB)"],
-)
-def test_an_event_s_bytes_say_what_its_columns_say(violations, store, body):
-    """Its id and its sequence, or it is named."""
-    [(name,)] = store._all("SELECT id FROM event WHERE record = 'a'")
-    assert violations(f"UPDATE event SET body = {body} WHERE record = 'a'") == [
-        f"event {name} is not what its bytes say"
-    ]
-
-
-def test_damage_is_named(violations, store, path):
-    """An index that misses a row."""
-    found = violations(
-        "PRAGMA writable_schema = ON",
-        "DELETE FROM sqlite_master WHERE name = 'delivery_due'",
-    )
-    assert any("damaged" in line for line in found)

@@ -84,6 +84,17 @@ def timeout(*, done=True):
     return act
 
 
+def slow(seconds):
+    """Do it, and take that long to answer."""
+
+    def act(server, call, do):
+        answer = do()
+        server.closing.wait(seconds)
+        return answer
+
+    return act
+
+
 def reset(*, done=True):
     """Do it, and cut the connection."""
 
