@@ -75,6 +75,11 @@ def update(before, after, *, moved=True, **rules):
     return changes[0] if changes else None
 
 
+def test_a_digest_is_small():
+    """One is kept of each record."""
+    assert len(digest(b"{}")) == 16
+
+
 # Random records: numbers as the API may write them, any text, nested
 
 
@@ -293,6 +298,7 @@ def test_ignored_paths_never_make_a_change(moved):
     assert update(before, after, moved=moved, **rules) is None
     change = update(before, '{"pdf":"2","custom":{"seen":2,"more":1}}', moved=moved, **rules)
     assert change.changed == ("custom.more",)
+    assert update(before, '{"pdf":"2","custom":null}', moved=moved, **rules).changed == ("custom",)
 
 
 def test_ignored_paths_are_not_in_the_digest():
@@ -441,6 +447,15 @@ def test_an_unreadable_record_is_quarantined_alone(body):
     assert quarantined.reason.startswith("the record cannot be read: ")
 
 
+def test_without_a_last_body_nothing_is_told_of_a_change():
+    """A state that lost it says nothing that may be wrong; its mark stays as it was."""
+    memory = Memory(record('{"a":1}'))
+    before = memory.marks["a"]
+    memory.bodies.clear()
+    assert memory.look([record('{"a":2}')]) == []
+    assert ([one.key for one in memory.quarantined], memory.marks["a"]) == (["a"], before)
+
+
 def test_a_record_s_parent_is_remembered():
     """And replaced, where it moved."""
     for parent in ("list 1", "list 2"):
@@ -455,7 +470,7 @@ def test_of_two_with_one_id_the_newer_is_taken():
     shown = [record("{}", stamp=stamp) for stamp in (T1, T2, T0, None)]
     assert newest(shown)["a"].updated_ms == parse_time(T2)
     assert newest([record('{"x":1}'), record('{"x":2}')])["a"].body == b'{"x":2}'
-    assert newest([record("{}", stamp=None)])["a"].updated_ms is None
+    assert newest([record('{"x":1}', stamp=None), record('{"x":2}', stamp=None)])["a"].body == b'{"x":2}'
 
 
 # Listings of ids and stamps

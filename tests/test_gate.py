@@ -1,5 +1,6 @@
 """What a route lets through, and when."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,12 @@ def test_a_pace_spreads_what_comes_at_once():
     gate = Gate(pace_s=2.0)
     assert admit(gate, Traffic(), NOW_MS, NOW_MS) == Passage(NOW_MS, held=False, after=Traffic(next_ms=NOW_MS + 2000))
     assert run(gate, [NOW_MS] * 3 + [NOW_MS + 60_000]) == [NOW_MS, NOW_MS + 2000, NOW_MS + 4000, NOW_MS + 60_000]
+
+
+@pytest.mark.parametrize(("pace_s", "span_ms"), [(1 / 3, 334), (2 / 3, 667), (0.0001, 1), (4.03, 4030), (1.001, 1001)])
+def test_a_pace_is_not_exceeded(pace_s, span_ms):
+    """By a fraction of a millisecond either; what a float cannot write makes it no slower."""
+    assert run(Gate(pace_s=pace_s), [NOW_MS] * 3) == [NOW_MS, NOW_MS + span_ms, NOW_MS + 2 * span_ms]
 
 
 def test_a_pace_comes_after_a_delay():

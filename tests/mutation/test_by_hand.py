@@ -92,7 +92,7 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (OUTBOX, ", settled_ms = NULL\n", "\n"),
         (OUTBOX, "(turn + place, now_ms", "(turn - place, now_ms"),
     ],
-    "stores/test_sqlite.py::test_equal_changes_have_ordinals": [
+    "stores/test_sqlite.py::test_fault_43_equal_changes_have_ordinals": [
         (OUTBOX, " ON CONFLICT (id) DO NOTHING", ""),
     ],
     "stores/test_sqlite.py::test_a_state_keeps_its_name": [
@@ -213,7 +213,8 @@ def test_it_can_be_made(row):
     """The code is still such that the mutant is one; what was rewritten needs other mutants."""
     test, file, old, new = row
     ast.parse(mutate(file, old, new))
-    assert (ROOT / "tests" / test.partition("::")[0]).exists()
+    path, _, function = test.partition("::")
+    assert f"def {function}" in (ROOT / "tests" / path).read_text()
 
 
 @pytest.mark.skipif("MUTANTS" not in os.environ, reason="make mutants makes them: each is a process of its own")

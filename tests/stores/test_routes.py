@@ -142,17 +142,6 @@ def test_a_pace_goes_on_by_a_clock_that_was_set_back(store, show, now_ms):
     assert rows(store, "due_ms")[1] == (now_ms - DAY_MS + 10_000,)
 
 
-def test_a_pace_is_kept_over_a_pause_and_the_upkeep(store, show, now_ms):
-    """However far off the last one is: nothing hurries it, and it does not expire before its time."""
-    show(*"uvwxyz", targets=(ROUTED._replace(gate=Gate(pace_s=5 * 86_400.0)),))
-    due = rows(store, "due_ms, state")
-    store.pause("a", "", now_ms + 1)
-    store.tidy(Keep(), now_ms + 1)
-    assert rows(store, "due_ms, state") == due == [(now_ms + 5 * DAY_MS * place, "pending") for place in range(6)]
-    store.tidy(Keep(), due[3][0])
-    assert rows(store, "state") == [("parked",)] + [("pending",)] * 5
-
-
 @pytest.mark.parametrize("wait", [{"delay_s": 60.0}, {"gate": Gate(pace_s=0.0001)}])
 def test_what_waits_keeps_its_order(store, show, keep, now_ms, wait):
     """Of one lane one at a time, though all of a page are due at once."""
@@ -188,6 +177,24 @@ def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
     assert [one.sequence for one in due] == [*flood, *late]
     show("z", targets=(gate,), at_ms=now_ms + DAY_MS + 2)
     assert [state for (state,) in rows(store, "state")] == ["pending"] * 6
+
+
+def test_what_was_held_comes_after_what_was_let_through(store, show, now_ms):
+    """At the same pace, however soon it is approved."""
+    gate = ROUTED._replace(gate=Gate(10.0, flood=2, per_s=60.0))
+    show(*"wxyz", targets=(gate,))
+    assert store.release("big", Decision.APPROVE, now_ms + 1, 10.0) == 2
+    assert rows(store, "due_ms") == [(now_ms + place * 10_000,) for place in range(4)]
+
+
+def test_what_was_held_expires_by_when_it_is_due_at_last(store, show, now_ms):
+    """Fourteen days after that."""
+    show("x", "y", targets=(ROUTED._replace(delay_s=5 * 86_400.0, gate=Gate(flood=1, per_s=60.0)),))
+    store.release("big", Decision.APPROVE, now_ms + 1)
+    store.tidy(Keep(), now_ms + 19 * DAY_MS)
+    assert rows(store, "state") == [("pending",)] * 2
+    store.tidy(Keep(), now_ms + 19 * DAY_MS + 2)
+    assert rows(store, "state") == [("parked",)] * 2
 
 
 def test_what_was_held_goes_at_the_pace_of_its_route(store, show, now_ms):
@@ -229,15 +236,6 @@ def test_what_is_approved_late_does_not_expire(store, show, keep, now_ms):
     for sequence in (*held, *show("x", targets=(flood,), at_ms=approved_ms)):
         assert [one.sequence for one in store.due("a", approved_ms, 10)] == [sequence]
         keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
-
-
-def test_what_is_approved_early_waits_for_its_delay(store, show, now_ms):
-    """And is not hurried either."""
-    show("u", "v", targets=(ROUTED._replace(delay_s=5 * 86_400.0, gate=Gate(flood=1, per_s=60.0)),))
-    store.release("big", Decision.APPROVE, now_ms + 1)
-    store.pause("a", "", now_ms + 2)
-    store.tidy(Keep(), now_ms + 3)
-    assert rows(store, "state, due_ms, settled_ms") == [("pending", now_ms + 5 * DAY_MS, None)] * 2
 
 
 def test_a_flood_is_forgotten_when_it_is_rejected(store, show, now_ms):
@@ -311,8 +309,8 @@ def test_what_still_cannot_be_routed_stays_parked(store, show, now_ms):
     """With the new reason."""
     show("x", targets=(Target("", route="big", error="one"),))
     still = (Target("", route="big", error="two"),)
-    assert store.again(Selection(), ["parked"], now_ms, lambda *_: still) == 0
-    assert rows(store, "state, error") == [("parked", "two")]
+    assert store.again(Selection(), ["parked"], now_ms + 5, lambda *_: still) == 0
+    assert rows(store, "state, settled_ms, error") == [("parked", now_ms + 5, "two")]
 
 
 def test_what_another_sink_of_its_route_has_is_not_sent_there_again(store, show, keep, now_ms):
@@ -469,6 +467,15 @@ def test_what_may_be_done_is_remembered_when_it_is_sent_again(store, show, keep,
         assert store.again(Selection(), ["parked"], now_ms + 15 * DAY_MS, reroute) == 1
         assert [one.begun for one in store.due("a", now_ms + 16 * DAY_MS, 10)] == [True]
         store.tidy(Keep(), now_ms + 31 * DAY_MS)
+
+
+def test_the_results_of_steps_go_with_them(store, show, keep, now_ms):
+    """A route that sends the event itself by now has none."""
+    (sequence,) = show("x", targets=(ROUTED,))
+    keep(store, "a", Settlement(sequence, "parked", 1, 0, 0, "422", route="big", steps=b'{"pdf":1}'))
+    store.again(Selection(), ["parked"], now_ms, lambda *_: (Target("a", route="big"),))
+    assert [(one.shape, one.steps) for one in store.due("a", now_ms, 10)] == [("", b"")]
+    assert store._all("SELECT * FROM step") == []
 
 
 def test_only_what_is_about_to_be_sent_has_begun(store, show, now_ms):

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from poller.diff import Finding, digest
 from poller.model import Mark, Quarantined, State, Stream
-from poller.stores import Decision, Keep, Pass, Progress, Settlement, Standing, Step, StoreError, Sweeping
+from poller.stores import Decision, Keep, Pass, Progress, Settlement, Standing, Step, StoreError, Sweeping, Verdict
 from poller.stores.selection import Selection
 
 DAY_MS = 86_400_000
@@ -399,6 +399,21 @@ def test_nothing_can_be_done_after_closing(store, feed, make_record):
     for act in (lambda: store.commit(feed.stream, step, 5), lambda: store.due("a", 5, 5)):
         with pytest.raises(StoreError):
             act()
+
+
+def test_a_write_waits_for_the_one_under_way(store, feed):
+    """There is one connection, so one transaction at a time; none fails for that."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = []
+
+        def judge(before):
+            waiting.append(pool.submit(store.schedule, Standing(feed.stream, next_poll_ms=7)))
+            wait(waiting, timeout=0.2)
+            return Verdict([], before, before)
+
+        store.settle("a", judge, 5)
+        waiting[0].result()
+    assert store.standing(feed.stream).next_poll_ms == 7
 
 
 def test_threads_take_turns(store, make_feed, make_record):
