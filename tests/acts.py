@@ -9,6 +9,7 @@ from lives import KEEP, Life
 from points import Died, no_trouble, unwatched, watched
 from upstream import FAULTS, FOLLOWED, POLLED, Change
 
+from poller.deliver import IDLE_S
 from poller.model import Stream
 from poller.simulator.server import Seen
 from poller.sources.spaceinvoices import RESOURCES
@@ -98,10 +99,17 @@ def deliver_all(life: Life) -> None:
         if not unwatched(life.store._connection, "SELECT 1 FROM delivery WHERE state = 'pending' LIMIT 1"):
             return
         if not any(queue.flying for queue in life.service.drains):
-            life.ahead_ms += max(1, int(min(pauses_s) * 1000))
+            life.ahead_ms += max(1, _idle_ms(life, min(pauses_s)))
         for flights in life.flights.values():
             flights.land_all()
     raise AssertionError("the queue does not end")
+
+
+def _idle_ms(life: Life, pause_s: float) -> int:
+    """How long nothing can happen; where a drain would only look from time to time, until something is due."""
+    now_ms = life.now_ms()
+    due_ms = [life.store.next_due_ms(name, now_ms) for name in life.sinks] if pause_s == IDLE_S else []
+    return min([known - now_ms for known in due_ms if known is not None], default=int(pause_s * 1000))
 
 
 def work(life: Life) -> None:
@@ -109,6 +117,14 @@ def work(life: Life) -> None:
     for resource in POLLED:
         life.act(partial(poll, life, resource))
         life.act(partial(deliver_due, life))
+
+
+def set_clock_back(life: Life, span_ms: int, *, server: bool, noticed: bool) -> None:
+    """A clock goes back, the server's with the poller's or the poller's alone; a daemon that runs notices that."""
+    life.world.clock.advance(-span_ms if server else 0)
+    life.ahead_ms -= 0 if server else span_ms
+    if noticed:
+        life.store.set_back(span_ms, life.now_ms())
 
 
 def tidy(life: Life) -> None:

@@ -103,10 +103,9 @@ class Machine(RuleBasedStateMachine):
         if tidy:
             self.life.act(partial(acts.tidy, self.life))
 
-    @rule(span_ms=st.sampled_from(SPANS[:-3]), server=st.booleans())
-    def a_clock_goes_back(self, span_ms, server):
-        self.life.world.clock.advance(-span_ms if server else 0)
-        self.life.ahead_ms -= 0 if server else span_ms
+    @rule(span_ms=st.sampled_from(SPANS[:-3]), server=st.booleans(), noticed=st.booleans())
+    def a_clock_goes_back(self, span_ms, server, noticed):
+        self.life.act(partial(acts.set_clock_back, self.life, span_ms, server=server, noticed=noticed))
 
     # The two loops
 
