@@ -1,13 +1,12 @@
 """The configuration: its tables, where it is found, and what the loops need of it."""
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from poller import connections, expected, routing
 from poller.actions import System, reading, systems
@@ -16,27 +15,11 @@ from poller.actions.connections import table as connection_table
 from poller.model import Resource
 from poller.objections import objections
 from poller.plan import Plan, Target, Watch
-from poller.pressure import Limits
 from poller.problems import nearest, problems
-from poller.settings import (
-    Duration,
-    FilePath,
-    HttpsUrl,
-    Interval,
-    Secret,
-    SettingError,
-    Size,
-    Strict,
-    Strings,
-    secrets,
-    unprinted,
-)
+from poller.settings import SettingError, Strict, secrets, unprinted
 from poller.sinks import SinkConfig, kinds
 from poller.sources.spaceinvoices import RESOURCES
-from poller.stores import Keep
-
-TOKEN_VARIABLE = "SPACE_INVOICES_TOKEN"  # noqa: S105 - a name, not a secret
-"""The environment variable whose token alone is enough to run."""
+from poller.tables import TOKEN_VARIABLE, ResourceTable, ResourceTables, SinkName, SourceTable, StateTable
 
 _PLACES = (Path("config.toml"), Path("/etc/poller/config.toml"))
 _TELLING = 12  # characters: a shorter part of a URL is hardly a secret, and hiding it would hide words
@@ -50,100 +33,6 @@ class ConfigError(Exception):
         super().__init__("\n".join(f"{origin}: {problem}" if origin else problem for problem in found))
 
 
-def _organization(name: str) -> str:
-    if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
-        raise ValueError(f'"{name}" is not the id of an organization')
-    return name
-
-
-def _origin(mark: str) -> str:
-    if not (mark.isascii() and re.fullmatch(r"[\w.-]{1,64}", mark)):
-        raise ValueError("should have letters, digits, dots, - and _, 64 at most")
-    return mark
-
-
-def _resource(value: object) -> object:
-    """``"30s"`` stands for ``{ every = "30s" }``, and False for a resource that is not followed."""
-    if value is False:
-        return None
-    if isinstance(value, str):
-        return {"every": value}
-    if not isinstance(value, Mapping):
-        raise ValueError('should be an interval such as "30s", or false, or a table')
-    return value
-
-
-def _resource_name(name: str) -> str:
-    if name not in RESOURCES:
-        raise ValueError("unknown resource" + nearest(name, list(RESOURCES)))
-    return name
-
-
-def _sink_name(name: str) -> str:
-    if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= 64):
-        raise ValueError("a sink's name has letters, digits, - and _, 64 at most")
-    return name
-
-
-class SourceTable(Strict):
-    """``[source]``: where records come from and how often it is asked; spans in seconds.
-
-    ``organizations`` None means all that the token can see, looked up every ``organizations_every``.
-    ``rate`` is in requests a second; the API's own limit is 100 for each API key. ``origin`` marks the records that
-    actions make, so that routes know their own.
-    """
-
-    token: Secret = Secret(env=TOKEN_VARIABLE)
-    base_url: HttpsUrl = "https://api.spaceinvoices.com/v1"
-    every: Interval = 60.0
-    sweep_every: Interval = 6 * 3600.0
-    overlap: Duration = 300.0
-    organizations: (
-        Annotated[tuple[Annotated[str, AfterValidator(_organization)], ...], Field(strict=False, min_length=1)] | None
-    ) = None
-    organizations_every: Interval = 900.0
-    first_sync: Literal["silent", "emit"] = "silent"
-    rate: Annotated[float, Field(gt=0, le=100)] = 20.0
-    count_every: Annotated[int, Field(ge=1)] = 10
-    full_sweep: Annotated[int, Field(ge=1)] = 4
-    origin: Annotated[str, AfterValidator(_origin)] = "poller"
-
-
-class ResourceTable(Strict):
-    """One row of ``[resources]``; what it does not say is as in ``[source]``.
-
-    ``ignore`` are dotted paths that make no change, beside those that never do.
-    """
-
-    every: Interval | None = None
-    sweep_every: Interval | None = None
-    ignore: Strings = ()
-
-
-class StateTable(Strict):
-    """``[state]``: where the database is, what it keeps for how long, and how large it may become.
-
-    A relative path is relative to the working directory. At ``max_pending`` deliveries of a sink, at
-    ``max_size``, or below ``min_free`` on the disk, polls pause until it is 80 % of that.
-    """
-
-    path: FilePath = Path("state/poller.db")
-    keep: Interval = 14 * 86400.0
-    keep_parked: Interval = 30 * 86400.0
-    give_up: Interval = 14 * 86400.0
-    max_pending: Annotated[int, Field(ge=1)] = 100_000
-    max_size: Size = 2 << 30
-    min_free: Size = 256 << 20
-
-    def keeping(self) -> Keep:
-        """How long deliveries are kept."""
-        return Keep(self.keep, self.keep_parked, self.give_up)
-
-    def limits(self) -> Limits:
-        """Where polls pause."""
-        return Limits(self.max_pending, self.max_size, self.min_free)
-
-
 class Config(Strict):
     """A whole configuration, already checked. ``sinks`` is never empty: without any it holds ``stdout``.
 
@@ -151,10 +40,8 @@ class Config(Strict):
     """
 
     source: SourceTable = SourceTable()
-    resources: dict[
-        Annotated[str, AfterValidator(_resource_name)], Annotated[ResourceTable | None, BeforeValidator(_resource)]
-    ] = Field(default_factory=dict)
-    sinks: dict[Annotated[str, AfterValidator(_sink_name)], SinkConfig]
+    resources: ResourceTables = Field(default_factory=dict)
+    sinks: dict[SinkName, SinkConfig]
     route: Annotated[tuple[routing.RouteTable, ...], Field(strict=False)] = ()
     systems: dict[str, Any] = Field(default_factory=dict)
     connections: dict[str, ConnectionTable] = Field(default_factory=dict)

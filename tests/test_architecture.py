@@ -28,6 +28,7 @@ PARTS = {
     "expected": "config",
     "objections": "config",
     "routing": "config",
+    "tables": "config",
     **dict.fromkeys(("running", "sweep"), "poll"),
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
