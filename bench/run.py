@@ -14,14 +14,14 @@ import restart
 import routing
 import startup
 import sustained
-from figures import Table, machine
+from figures import Table, grid, machine, verdicts
 
 from poller import log
 
 Section = Callable[[argparse.Namespace], Sequence[Table]]
 
 SECTIONS: dict[str, Section] = {
-    "core": lambda asked: [core.report(asked.records, asked.runs)],
+    "core": lambda asked: core.report(asked.records, asked.runs),
     "idle": lambda asked: [idle.report(asked.polls, asked.runs)],
     "routing": lambda asked: [routing.report(asked.events, asked.runs)],
     "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],
@@ -36,7 +36,7 @@ SECTIONS: dict[str, Section] = {
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
-    parser.add_argument("--records", type=int, default=100_000, help="records of the stream (default: %(default)s)")
+    parser.add_argument("--records", type=int, default=20_000, help="records of the stream (default: %(default)s)")
     parser.add_argument("--events", type=int, default=5_000, help="events to deliver (default: %(default)s)")
     parser.add_argument("--polls", type=int, default=2_000, help="idle polls (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="repetitions; medians are shown (default: %(default)s)")
@@ -56,8 +56,13 @@ def main(argv: list[str] | None = None) -> None:
         for table in SECTIONS[name](asked):
             tables.append(table)
             print("\n" + table.text(), flush=True)
+    found = verdicts(tables)
+    if found:
+        print("\n" + grid("Targets", [["", "target", "measured", ""], *(verdict.row() for verdict in found)]))
     if asked.json:
-        asked.json.write_text(json.dumps({"machine": about, "tables": [table.json() for table in tables]}, indent=1))
+        said = {"machine": about, "tables": [table.json() for table in tables]}
+        said["targets"] = [verdict._asdict() for verdict in found]
+        asked.json.write_text(json.dumps(said, indent=1))
 
 
 if __name__ == "__main__":
