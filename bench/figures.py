@@ -1,5 +1,6 @@
 """Figures: how a piece of work is timed, several times over, and how the results are shown."""
 
+import json
 import os
 import platform
 import sqlite3
@@ -151,6 +152,22 @@ def grid(title: str, rows: Sequence[Sequence[str]]) -> str:
     """Rows as text, the first column to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join([title, *(_line(row, widths) for row in rows)])
+
+
+def say(about: dict[str, str], tables: Iterable[Table], written: Path | None) -> list[Table]:
+    """Print the machine, each table as soon as it is there, and the targets; write the same as JSON; the tables."""
+    print("\n".join(f"{name:13} {value}" for name, value in about.items()))
+    shown = []
+    for table in tables:
+        shown.append(table)
+        print("\n" + table.text(), flush=True)
+    judged = verdicts(shown)
+    if judged:
+        print("\n" + grid("Targets", [["", "target", "measured", ""], *(verdict.row() for verdict in judged)]))
+    if written:
+        said: dict[str, Any] = {"machine": about, "tables": [table.json() for table in shown]}
+        written.write_text(json.dumps(said | {"targets": [verdict._asdict() for verdict in judged]}, indent=1))
+    return shown
 
 
 def machine() -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Measure speed and memory; the entry of ``make bench``."""
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import restart
 import routing
 import startup
 import sustained
-from figures import Table, grid, machine, verdicts
+from figures import Table, machine, say
 
 from poller import log
 
@@ -49,20 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     """Print one table after the other; medians, and the range in parentheses."""
     asked = _arguments(argv)
     log.configure("error")
-    about = machine()
-    print("\n".join(f"{name:13} {value}" for name, value in about.items()))
-    tables = []
-    for name in asked.only or SECTIONS:
-        for table in SECTIONS[name](asked):
-            tables.append(table)
-            print("\n" + table.text(), flush=True)
-    found = verdicts(tables)
-    if found:
-        print("\n" + grid("Targets", [["", "target", "measured", ""], *(verdict.row() for verdict in found)]))
-    if asked.json:
-        said = {"machine": about, "tables": [table.json() for table in tables]}
-        said["targets"] = [verdict._asdict() for verdict in found]
-        asked.json.write_text(json.dumps(said, indent=1))
+    say(machine(), (table for name in asked.only or SECTIONS for table in SECTIONS[name](asked)), asked.json)
 
 
 if __name__ == "__main__":
