@@ -29,6 +29,7 @@ def _message(body: bytes) -> bytes:
 
 
 _EMPTY = _message(b"[]")
+_NONE = _message(b'{"count":0}')
 
 Listing = dict[bytes, bytes]
 """Whole answers by the id that the page follows; empty for the first."""
@@ -56,7 +57,7 @@ class Api:
         target = request.split(b" ", 2)[1]
         path, _, query = target.partition(b"?")
         if path.endswith(b"/count"):
-            return self._count
+            return _NONE if path.startswith(b"/none/") else self._count
         listings = self._stamps if b"%22fields%22" in query else self._whole
         after = _AFTER.search(query)
         return listings[path.split(b"/", 2)[1]].get(after[1] if after else b"", _EMPTY)

@@ -1,10 +1,11 @@
 """Measure speed and memory; the entry of ``make bench``."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import core
+import curves
 import delivery
 import idle
 import latency
@@ -12,12 +13,15 @@ import memory
 import restart
 import routing
 import startup
+import streams
 import sustained
 from figures import Table, machine, say
 
 from poller import log
 
-Section = Callable[[argparse.Namespace], Sequence[Table]]
+DOCS = Path(__file__).parent.parent / "docs"
+
+Section = Callable[[argparse.Namespace], Iterable[Table]]
 
 SECTIONS: dict[str, Section] = {
     "core": lambda asked: core.report(asked.records, asked.runs),
@@ -28,6 +32,8 @@ SECTIONS: dict[str, Section] = {
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
     "memory": lambda asked: [memory.report(asked.records)],
     "startup": lambda asked: [startup.report(asked.runs)],
+    "curves": lambda asked: curves.report(asked.polls, long=asked.long, docs=DOCS if asked.docs else None),
+    "streams": lambda asked: [streams.report()] if asked.long else [],
     "restart": lambda asked: [restart.report(asked.records, asked.runs)],
 }
 """What is measured, by name, in this order."""
@@ -40,6 +46,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--polls", type=int, default=2_000, help="idle polls (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="repetitions; medians are shown (default: %(default)s)")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="measure only this; may be repeated")
+    parser.add_argument("--long", action="store_true", help="the long ends of curves too, which takes half an hour")
+    parser.add_argument("--docs", action="store_true", help="write tables and curves into docs/")
     parser.add_argument("--json", type=Path, help="write all samples to this file too")
     return parser.parse_args(argv)
 
