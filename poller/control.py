@@ -19,7 +19,8 @@ from poller.log import clean
 
 log = structlog.get_logger()
 
-_LONGEST = 65536
+_LONGEST = 1 << 20
+_PIECE = 65536
 _TIMEOUT_S = 10.0
 
 Command = Callable[..., dict[str, Any]]
@@ -114,7 +115,7 @@ def _short(path: Path) -> Iterator[str]:
 def _line(connection: socket.socket) -> dict[str, Any]:
     text = b""
     while not text.endswith(b"\n") and len(text) < _LONGEST:
-        piece = connection.recv(_LONGEST)
+        piece = connection.recv(_PIECE)
         if not piece:
             break
         text += piece

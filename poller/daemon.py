@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
+import msgspec
 import structlog
 
 from poller import __version__
@@ -21,6 +22,7 @@ from poller.generation import Generation
 from poller.log import flush
 from poller.reload import Refused, Reloaded, renewed
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
+from poller.sketch import sketch
 from poller.stores import StoreError
 from poller.stores.opening import OpeningError
 
@@ -197,7 +199,7 @@ class Daemon:
     def _commands(self) -> dict[str, Command]:
         """What the socket takes."""
         operations = {name: partial(self._operate, name) for name in self._generation.operations()}
-        return {"ping": self._ping, "reload": self._ask_to_reload} | operations
+        return {"ping": self._ping, "reload": self._ask_to_reload, "outline": self._outline} | operations
 
     def _ping(self) -> dict[str, Any]:
         service = self._generation.service
@@ -208,6 +210,11 @@ class Daemon:
             "reloaded": self.reloaded and asdict(self.reloaded),
             "answered": self._answered,
         }
+
+    def _outline(self) -> dict[str, Any]:
+        """What the configuration in force is."""
+        plain: dict[str, Any] = msgspec.to_builtins(sketch(self._generation.config))
+        return plain
 
     def _ask_to_reload(self) -> dict[str, Any]:
         """Have it done soon; it is, once ``ping`` has ``answered`` what this has ``asked``."""

@@ -43,6 +43,7 @@ class Generation:
         self._agenda = agenda
         self._followed: set[Stream] = set()
         self._drains: list[threading.Thread] = []
+        self._adopted = False
         self._ends = False
         self._under_way = 0
         self._idle = threading.Condition()
@@ -55,7 +56,6 @@ class Generation:
         ]
         for thread in self._drains:
             thread.start()
-        self._follow({standing.stream.org for standing in self.service.store.streams() if not standing.suspended})
         self._at(wall_ms(), self._look_up, _LOOK_UP)
         for sink, pending in self.service.unknown_sinks().items():
             log.warning("sink.unknown", sink=sink, pending=pending, hint="they wait until a sink has that name again")
@@ -112,6 +112,7 @@ class Generation:
                 return
             wait_s = self.config.source.organizations_every
             try:
+                self._adopt()
                 orgs = {organization.id for organization in self.service.source.organizations()}
                 self._unfollow(orgs)
                 self._follow(orgs)
@@ -120,6 +121,13 @@ class Generation:
                 if not self.service.stop.is_set():
                     log.warning("organizations.failed", reason=str(error), wait_s=wait_s)
             self._at(wall_ms() + int(wait_s * 1000), self._look_up, _LOOK_UP)
+
+    def _adopt(self) -> None:
+        """Make the state this configuration's, once, and go on with what it knows before the API was asked."""
+        if not self._adopted:
+            self.service.adopt()
+            self._follow({standing.stream.org for standing in self.service.store.streams() if not standing.suspended})
+            self._adopted = True
 
     def _follow(self, orgs: Iterable[str]) -> None:
         new = [stream for stream in self.service.streams(orgs) if stream not in self._followed]

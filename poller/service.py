@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from poller.actions.sink import Actions
+from poller.changes import estranged
 from poller.config import Config
 from poller.connections import connections
 from poller.deliver import Drain
@@ -165,6 +166,21 @@ class Service:
         """Forget what has served its time, a chunk after the other."""
         while not self.stop.is_set() and self.store.tidy(keep, wall_ms()):
             self.stop.wait(TIDY_PAUSE_S)
+
+    def adopt(self) -> None:
+        """Forget the streams that this configuration does not follow, or finds elsewhere.
+
+        When they are followed again, they begin in silence: no change of the configuration makes an event.
+        """
+        before = self.store.address()
+        for standing in self.store.streams():
+            if reason := estranged(standing, self.plan, before):
+                with self.tools.turns.setdefault(standing.stream, threading.Lock()):
+                    self.store.forget(standing.stream)
+                records = standing.progress.live
+                log.info("stream.forgotten", stream=standing.stream.name, records=records, reason=reason)
+        if self.plan.address and self.plan.address != before:
+            self.store.keep_address(self.plan.address)
 
     def suspend_unseen(self, orgs: Iterable[str]) -> None:
         """Suspend the streams of organizations that the token does not see any more. Nothing is deleted."""

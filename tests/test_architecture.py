@@ -36,6 +36,7 @@ APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only
 
 PURE = {"batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "model", "plan", "pressure"}
 PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "problems", "retry", "route", "shape"}
+PURE |= {"changes", "outline", "prospect"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
@@ -48,7 +49,7 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "httpx": {"http", "sources", "sinks"},
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
-    "pydantic": {"actions", "config", "problems", "settings", "sinks"},
+    "pydantic": {"actions", "config", "problems", "settings", "sinks", "sketch"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
     "sqlite_utils": {"stores"},
