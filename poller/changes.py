@@ -126,7 +126,7 @@ def _estranged(
     if standing.stream.resource not in resources:
         return "its resource is switched off"
     if organizations is not None and standing.stream.org not in organizations:
-        return "its organization is not among source.organizations"
+        return "the organization is not among source.organizations"
     return "source.base_url is another" if address and before and address != before else ""
 
 

@@ -88,7 +88,9 @@ class Service:
             queue.wake.set()
 
     def streams(self, orgs: Iterable[str]) -> list[Stream]:
-        """All streams of these organizations that have polls of their own."""
+        """All streams of these organizations that have polls of their own, as far as they are to be followed."""
+        allowed = self.plan.organizations
+        orgs = [org for org in orgs if allowed is None or org in allowed]
         return [Stream(org, name) for org in orgs for name, watch in self.plan.watches.items() if watch.announces]
 
     def poll(self, stream: Stream, *, full: bool = False) -> Standing:
@@ -183,9 +185,10 @@ class Service:
             self.store.keep_address(self.plan.address)
 
     def suspend_unseen(self, orgs: Iterable[str]) -> None:
-        """Suspend the streams of organizations that the token does not see any more. Nothing is deleted."""
+        """Suspend the streams of organizations that are not among these any more. Nothing is deleted."""
         seen = set(orgs)
-        reason = "the organization is not among those that the token sees"
+        sight = "those that the token sees" if self.plan.organizations is None else "source.organizations"
+        reason = f"the organization is not among {sight}"
         for standing in self.store.streams():
             if standing.stream.org not in seen and not standing.suspended:
                 self.store.schedule(_suspended(standing, reason))
