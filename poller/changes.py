@@ -1,7 +1,7 @@
 """Two configurations compared over one state: what happens when one takes the place of the other."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -134,6 +134,12 @@ def _remembered(standing: Standing) -> bool:
     return standing.progress.baselined_ms is not None or standing.progress.sweep is not None
 
 
+def hastened(before: Plan, after: Plan) -> frozenset[str]:
+    """The resources that are to be polled more often than before."""
+    old = before.watches
+    return frozenset(name for name, new in after.watches.items() if name in old and new.every_s < old[name].every_s)
+
+
 ANY = "*"
 """Stands for organizations that the state does not know, but the API may show."""
 
@@ -143,7 +149,8 @@ FIXED = ("state.path",)
 
 def changes(before: Outline | None, after: Outline, known: Known) -> Changes:
     """What happens when ``after`` takes the place of ``before``; None is not known, or there was none."""
-    old = before or Outline(known.address, None, emit_first=False, resources={}, receivers={}, routes={}, settings={})
+    nothing = replace(after, address=known.address or after.address, resources={}, receivers={}, routes={})
+    old = before or nothing
     settings = tuple(_settings(old, after)) if before else ()
     return Changes(
         tuple(_streams(old, after, known)),

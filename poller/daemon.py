@@ -16,11 +16,12 @@ import structlog
 
 from poller import __version__
 from poller.agenda import Agenda
+from poller.changes import hastened
 from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.generation import Generation
 from poller.log import flush
-from poller.reload import Refused, Reloaded, renewed
+from poller.reload import Refused, Reloaded, renewed, warn
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
 from poller.sketch import sketch
 from poller.stores import StoreError
@@ -182,8 +183,10 @@ class Daemon:
         """Build the whole new generation first, and end the old one only then; raises ``Refused``."""
         assert self._read is not None  # noqa: S101 - else the signal is not caught
         config, service = renewed(self._read, self._generation.config, self._generation.service)
+        warn(self._generation.config, config)
         self._generation.end(RELOAD_POLLS_S, RELOAD_SENDS_S, lambda: self._stopping)
-        self._generation = Generation(config, service, self._agenda)
+        sooner = hastened(self._generation.service.plan, service.plan)
+        self._generation = Generation(config, service, self._agenda, sooner)
         if not self._stopping:
             self._generation.begin()
 

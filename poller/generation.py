@@ -16,7 +16,7 @@ from poller.deliver import drain
 from poller.model import Stream
 from poller.operations import operations
 from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
-from poller.service import Service, wall_ms
+from poller.service import DRAIN_S, Service, wall_ms
 from poller.sources import Denied, SourceError
 from poller.stores import StoreError
 
@@ -34,13 +34,17 @@ _LOOK_UP = "organizations"
 class Generation:
     """A service at work, from ``begin`` to ``end``; the next one may begin on the same store then.
 
-    ``config`` is what the service was made of.
+    ``config`` is what the service was made of. ``hastened`` are resources whose polls were planned by a longer
+    interval.
     """
 
-    def __init__(self, config: Config, service: Service, agenda: Agenda) -> None:
+    def __init__(
+        self, config: Config, service: Service, agenda: Agenda, hastened: frozenset[str] = frozenset()
+    ) -> None:
         self.config = config
         self.service = service
         self._agenda = agenda
+        self._hastened = hastened
         self._followed: set[Stream] = set()
         self._drains: list[threading.Thread] = []
         self._adopted = False
@@ -76,8 +80,8 @@ class Generation:
         self.service.wake()
         self._wait(ABANDON_S)
         for thread in self._drains:
-            thread.join(sends_s)
-        self.service.end(sends_s)
+            thread.join(DRAIN_S)
+        self.service.end(sends_s, hurry)
 
     def _wait(self, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """Until nothing of the network is under way, or the time is over."""
@@ -132,13 +136,16 @@ class Generation:
     def _follow(self, orgs: Iterable[str]) -> None:
         new = [stream for stream in self.service.streams(orgs) if stream not in self._followed]
         for stream in new:
+            watch = self.service.plan.watches[stream.resource]
             first_ms = first_poll_ms(  # the state may be locked: then the stream is new once more at the next look
                 self.service.store.standing(stream),
-                self.service.plan.watches[stream.resource],
+                watch,
                 now_ms=wall_ms(),
                 spread_s=len(new) / self.config.source.rate,
                 chance=random.random(),
             )
+            if stream.resource in self._hastened:
+                first_ms = min(first_ms, wall_ms() + int(watch.every_s * 1000))
             self._followed.add(stream)
             self._at(first_ms, self._poll, stream.name, stream)
 

@@ -21,7 +21,9 @@ _EFFECTS = {
     "source.base_url": "all streams are read anew in silence",
     "source.first_sync": "holds for streams that are read for the first time, and for no other",
     "source.origin": "records that bear the old mark count as made by others from now on",
-    "source.overlap": "holds from the next poll on",
+    "ignore": "holds for changes from now on, and makes no event by itself",
+    "sweep_every": "holds after the sweep that is due next",
+    "source.token.env": "streams of organizations that it does not see are suspended, and nothing is told of that",
     "state.path": "a reload refuses this; a restart begins with the state that is there",
 }
 
@@ -83,5 +85,5 @@ def _route(change: RouteChange) -> str:
 
 
 def _setting(setting: Setting) -> str:
-    effect = _EFFECTS.get(setting.key, "")
+    effect = _EFFECTS.get(setting.key, _EFFECTS.get(setting.key.rpartition(".")[2], ""))
     return f"{setting.key}: {setting.before or '-'} -> {setting.after or '-'}" + (f" ({effect})" if effect else "")

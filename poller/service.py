@@ -36,6 +36,8 @@ log = structlog.get_logger()
 DRAIN_S = 7.0
 """How long a stop waits for sends under way: it is over within 8 s, and Docker kills after 10 s."""
 
+_LOOK_S = 0.02
+
 POLL_THREADS = 8
 TIDY_PAUSE_S = 0.05
 
@@ -199,12 +201,18 @@ class Service:
         self.end(DRAIN_S)
         self.store.close()
 
-    def end(self, timeout_s: float) -> None:
-        """Wait so long for sends under way, keep their answers, and close all but the store."""
-        ends_at = time.monotonic() + timeout_s
+    def end(self, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Wait so long for sends under way, keep their answers, and close all but the store.
+
+        Once there is reason to ``hurry`` it waits as long as a stop does, at most.
+        """
+        until, at_stop = time.monotonic() + timeout_s, float("inf")
+        while any(queue.unanswered for queue in self.drains) and time.monotonic() < min(until, at_stop):
+            at_stop = time.monotonic() + DRAIN_S if hurry() and at_stop == float("inf") else at_stop
+            time.sleep(_LOOK_S)
         for queue in self.drains:
             try:
-                queue.finish(max(0.0, ends_at - time.monotonic()))
+                queue.finish(0.0)
             except StoreError as error:  # then they are sent again
                 log.warning("sink.stalled", sink=queue.name, reason=str(error))
             queue.sink.close()

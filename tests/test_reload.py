@@ -75,6 +75,36 @@ def test_a_signal_brings_the_new_configuration(tmp_path, api, account, org, told
     assert {event["type"].split(".")[-2] for event in lines(tmp_path / "two.jsonl")} == {"client", "item"}
 
 
+def test_a_shorter_interval_holds_at_once(tmp_path, api, account, org, told):
+    """Nobody waits for the end of the long one."""
+    site = Site(tmp_path, api.url, CLIENTS + file("one", told), every="1h")
+    with site.start() as poller:
+        poller.until(lambda: site.baselined(1))
+        edit(site, '"1h"', '"200ms"')
+        reload(poller)
+        account.create(org, "clients")
+        poller.until(lambda: lines(told))
+        assert poller.stop().code == 0
+
+
+def test_two_generations_keep_no_stream_to_themselves(tmp_path, api, account, org, told):
+    """What is held for an operator, and paused, is so after a reload too; and his word counts then."""
+    site = Site(tmp_path, api.url, CLIENTS + file("one", told), count_every=1)
+    ids = account.bulk_create(org, "clients", 30)
+    with site.start() as poller:
+        poller.until(lambda: site.baselined(1))
+        for one in ids[:20]:
+            account.hard_delete(org, "clients", one)
+        poller.until(lambda: poller.log("deletions.held"))
+        reload(poller)
+        assert site.run("approve", f"{org}/clients").code == 0
+        poller.until(lambda: len(lines(told)) == 20)
+        assert site.run("pause", f"{org}/clients").code == 0
+        reload(poller)
+        assert site.status()["streams"][0]["state"] == "paused"
+        assert poller.stop().code == 0
+
+
 def fds(poller):
     return len([*Path(f"/proc/{poller.pid}/fd").iterdir()])
 
