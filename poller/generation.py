@@ -61,8 +61,6 @@ class Generation:
         for thread in self._drains:
             thread.start()
         self._at(wall_ms(), self._look_up, _LOOK_UP)
-        for sink, pending in self.service.unknown_sinks().items():
-            log.warning("sink.unknown", sink=sink, pending=pending, hint="they wait until a sink has that name again")
 
     def end(self, polls_s: float, sends_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """Begin nothing more, and let what is under way come to its end; the store stays open.
@@ -132,6 +130,9 @@ class Generation:
             self.service.adopt()
             self._follow({standing.stream.org for standing in self.service.store.streams() if not standing.suspended})
             self._adopted = True
+            hint = "they wait until a sink has that name again"
+            for sink, pending in self.service.unknown_sinks().items():
+                log.warning("sink.unknown", sink=sink, pending=pending, hint=hint)
 
     def _follow(self, orgs: Iterable[str]) -> None:
         new = [stream for stream in self.service.streams(orgs) if stream not in self._followed]

@@ -46,6 +46,7 @@ def _verdict(found: Changes) -> str:
     emitting = [change.stream for change in found.streams if change.emits]
     parts = [f"EVENTS WILL FIRE, for what is there in {', '.join(emitting)}."] if emitting else []
     parts += [] if emitting else ["No event fires by this change alone."]
+    parts.append("In streams that are not named below, what happens is told as ever.")
     parts += (
         [f"A RELOAD REFUSES IT: {', '.join(found.refused)} cannot change; restart poller."] if found.refused else []
     )

@@ -174,9 +174,12 @@ class Service:
     def adopt(self) -> None:
         """Forget the streams that this configuration does not follow, or finds elsewhere.
 
-        When they are followed again, they begin in silence: no change of the configuration makes an event.
+        When they are followed again, they begin in silence: no change of the configuration makes an event. Raises
+        ``SourceError`` where another address does not answer: it may be a mistake, and nothing is forgotten for that.
         """
         before = self.store.address()
+        if before and self.plan.address not in ("", before):
+            self._try_address()
         for standing in self.store.streams():
             if reason := estranged(standing, self.plan, before):
                 with self.tools.turns.setdefault(standing.stream, threading.Lock()):
@@ -185,6 +188,17 @@ class Service:
                 log.info("stream.forgotten", stream=standing.stream.name, records=records, reason=reason)
         if self.plan.address and self.plan.address != before:
             self.store.keep_address(self.plan.address)
+
+    def _try_address(self) -> None:
+        """Ask the API for what it shows with any token; raises ``SourceError``."""
+        orgs = self.plan.organizations
+        if orgs is None:
+            self.source.organizations()
+            return
+        for name, watch in self.plan.watches.items():  # it need not be asked which organizations there are
+            if watch.resource.parent is None:
+                self.source.count(Stream(next(iter(orgs)), name))
+                return
 
     def suspend_unseen(self, orgs: Iterable[str]) -> None:
         """Suspend the streams of organizations that are not among these any more. Nothing is deleted."""
