@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import structlog
+from apscheduler.executors.debug import DebugExecutor as InTheLoop
 from apscheduler.executors.pool import ThreadPoolExecutor as JobPool
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -24,12 +25,14 @@ from poller.control import Command, Control, socket_path
 from poller.deliver import drain
 from poller.log import flush
 from poller.model import Stream
+from poller.notify import Notifier
 from poller.operations import operations
 from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
 from poller.sources import Denied, SourceError
 from poller.stores import Keep, StoreError
 from poller.stores.opening import OpeningError
+from poller.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -66,9 +69,11 @@ class Daemon:
         self._followed: set[Stream] = set()
         self._stopping = False
         self._signals: SimpleQueue[int] = SimpleQueue()
+        self._notifier = Notifier()
+        self._watchdog = Watchdog(self._notifier, service, database)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": JobPool(POLL_THREADS)},
+            executors={"default": JobPool(POLL_THREADS), "loop": InTheLoop()},
             # A poll plans the next one while it still counts as an instance itself: at the limit, one that is due at
             # once would be skipped, and the stream forgotten. Two polls of a stream are kept apart by ``Tools.turns``.
             job_defaults={"coalesce": True, "max_instances": 1_000_000, "misfire_grace_time": None},
@@ -90,10 +95,15 @@ class Daemon:
         self._follow({standing.stream.org for standing in self._service.store.streams() if not standing.suspended})
         self._at(wall_ms(), self._look_up, "organizations")
         self._at(wall_ms(), self._tidy, "tidying")
+        beat_s = self._watchdog.every_s
+        self._scheduler.add_job(self._watchdog.beat, "interval", seconds=beat_s, executor="loop", id="watchdog")
+        self._watchdog.beat()
+        self._notifier.ready()
         log.info("poller.started", version=__version__, sinks=[queue.name for queue in self._service.drains])
         for sink, pending in self._service.unknown_sinks().items():
             log.warning("sink.unknown", sink=sink, pending=pending, hint="they wait until a sink has that name again")
         self._until_signal()
+        self._notifier.stopping()
         stop.set()
         control.close()
         self._scheduler.shutdown(wait=False)
@@ -207,7 +217,7 @@ class Daemon:
         return {"ping": self._ping} | {name: self._then_look(operation) for name, operation in every.items()}
 
     def _ping(self) -> dict[str, Any]:
-        return {"pid": os.getpid(), "pressed": self._service.pressed}
+        return {"pid": os.getpid(), "pressed": self._service.pressed, "trouble": self._service.pulse.trouble()}
 
     def _then_look(self, operation: Command) -> Command:
         def command(**request: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came over the socket

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -18,13 +19,15 @@ from poller.model import Stream
 from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
+from poller.pulse import Pulse
 from poller.running import Tools
 from poller.schedule import after_poll
 from poller.shaped import Shaped, Shapes
 from poller.signing import EARLIEST_S
+from poller.signs import Signs
 from poller.sinks import Sink
 from poller.sources import Source, SourceError
-from poller.sources.spaceinvoices import SpaceInvoices
+from poller.sources.spaceinvoices import ANSWER_S, SpaceInvoices
 from poller.stores import Keep, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
 
@@ -62,6 +65,7 @@ class Service:
         self.store = store
         self.stop = stop
         self.limits = limits
+        self.pulse = Pulse()
         self._full: dict[str, str] = {}
         self._measured_at = float("-inf")
         self._stalled = ""
@@ -70,10 +74,11 @@ class Service:
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
         self.drains = [
-            Drain(name, sink, store, sender, wall_ms, random.random)
+            Drain(name, sink, store, sender, wall_ms, random.random, pulse=self.pulse)
             for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
         ]
-        self.tools = Tools(source, store, plan, wall_ms, self.wake)
+        polling = partial(self.pulse.polling, budget_s=ANSWER_S)
+        self.tools = Tools(Signs(source, self.pulse.moved), store, plan, wall_ms, self.wake, polling)
 
     def wake(self) -> None:
         """Let every sink look for what is due."""
