@@ -70,7 +70,7 @@ class Daemon:
         self._stopping = False
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._notifier = Notifier()
-        self._watchdog = Watchdog(self._notifier, service, database)
+        self._watchdog = Watchdog(self._notifier, lambda: self._service, database)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": JobPool(POLL_THREADS), "loop": InTheLoop()},

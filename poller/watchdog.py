@@ -4,6 +4,7 @@ It beats in the scheduler's own loop, so that it stops when that does. Where som
 told that all is well, and starts the process anew in the end: a kill at any moment loses nothing.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -21,9 +22,9 @@ EVERY_S = 20.0
 
 
 class Watchdog:
-    """To be called every ``every_s`` seconds by ``beat``."""
+    """To be called every ``every_s`` seconds by ``beat``. ``service`` gives the one that is at work now."""
 
-    def __init__(self, notifier: Notifier, service: Service, database: Path) -> None:
+    def __init__(self, notifier: Notifier, service: Callable[[], Service], database: Path) -> None:
         self._notifier = notifier
         self._service = service
         self._database = database
@@ -32,7 +33,7 @@ class Watchdog:
 
     def beat(self) -> None:
         """Say how it goes; and, if nothing stands still, that all is well."""
-        pulse = self._service.pulse
+        pulse = self._service().pulse
         pulse.turned("the scheduler")
         told = self._asked()
         trouble, before = pulse.trouble(), self._trouble
@@ -47,7 +48,7 @@ class Watchdog:
 
     def _asked(self) -> list[str]:
         """What the state says, by a connection of its own: the store's lock may be held by who waits for the disk."""
-        service = self._service
+        service = self._service()
         service.pulse.asked()
         try:
             with reading.View(self._database) as view:
