@@ -28,6 +28,7 @@ PARTS = {
     "connections": "config",
     "expected": "config",
     "objections": "config",
+    "places": "config",
     "routing": "config",
     "tables": "config",
     "triggers": "config",
