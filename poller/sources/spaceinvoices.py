@@ -31,6 +31,9 @@ MAX_PAGES = 100_000
 MESSAGE_CHARACTERS = 200
 TRIES = 4
 BACKOFF_S, BACKOFF_CEILING_S = 0.5, 20.0
+ANSWER_S = TRIES * (LONGEST_HOLD_S + DEADLINE_S) + (TRIES - 1) * LONGEST_HOLD_S
+"""The longest that one answer takes, an API that hangs included: for each try its turn and its deadline, and the waits
+between them."""
 
 _ROWS = (
     Resource("clients", "client", "Client", "clients"),
