@@ -14,7 +14,9 @@ from poller.actions.sink import Actions
 from poller.config import Config
 from poller.connections import connections
 from poller.deliver import Drain
-from poller.model import Stream
+from poller.envelope import trigger
+from poller.meter import Meter
+from poller.model import Kind, Stream
 from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
@@ -23,7 +25,7 @@ from poller.schedule import after_poll
 from poller.shaped import Shaped, Shapes
 from poller.signing import EARLIEST_S
 from poller.sinks import Sink
-from poller.sources import Source, SourceError
+from poller.sources import Denied, Source, SourceError
 from poller.sources.spaceinvoices import SpaceInvoices
 from poller.stores import Keep, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
@@ -56,12 +58,15 @@ class Service:
         sinks: dict[str, Sink],
         stop: threading.Event,
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        meter: Meter | None = None,
     ) -> None:
         self.plan = plan
         self.source = source
         self.store = store
         self.stop = stop
         self.limits = limits
+        self.meter = meter or Meter()
+        self.meter.begin(resource=plan.watches, trigger=_triggers(plan), sink=sinks)
         self._full: dict[str, str] = {}
         self._measured_at = float("-inf")
         self._stalled = ""
@@ -70,10 +75,10 @@ class Service:
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
         self.drains = [
-            Drain(name, sink, store, sender, wall_ms, random.random)
+            Drain(name, sink, store, sender, wall_ms, random.random, meter=self.meter)
             for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
         ]
-        self.tools = Tools(source, store, plan, wall_ms, self.wake)
+        self.tools = Tools(source, store, plan, wall_ms, self.wake, meter=self.meter)
 
     def wake(self) -> None:
         """Let every sink look for what is due."""
@@ -92,6 +97,7 @@ class Service:
         began_s = time.monotonic()
         standing = self.store.standing(stream)
         if standing.paused or self.under_pressure():
+            self.meter.count("polls", resource=stream.resource, outcome="paused")
             wait_s = self.plan.watches[stream.resource].every_s if standing.paused else PRESSURE_EVERY_S
             return replace(standing, next_poll_ms=wall_ms() + int(wait_s * 1000), error=self.pressed)
         error: SourceError | StoreError | None = None
@@ -100,8 +106,11 @@ class Service:
         except (SourceError, StoreError) as trouble:
             error = trouble
         except Exception as bug:
+            self.meter.count("defects", loop="poll")
             log.exception("stream.broken", stream=stream.name)
             error = SourceError(f"a defect in poller: {type(bug).__name__}")
+        self.meter.count("polls", resource=stream.resource, outcome=_outcome(error))
+        self.meter.observe("poll_seconds", time.monotonic() - began_s, resource=stream.resource)
         standing = self._keep(stream, error, began_s)
         parent = self.plan.watches[stream.resource].resource.parent
         if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
@@ -178,6 +187,15 @@ class Service:
         self.store.close()
 
 
+def _outcome(error: SourceError | StoreError | None) -> str:
+    """How a poll ended, as the meter has it."""
+    return "ok" if error is None else "denied" if isinstance(error, Denied) else "failed"
+
+
+def _triggers(plan: Plan) -> list[str]:
+    return [trigger(watch.resource, kind) for watch in plan.watches.values() if watch.announces for kind in Kind]
+
+
 def _unset_clock() -> dict[str, str]:
     """Why polls have to pause where nobody knows the time: events would bear a wrong one for ever."""
     if wall_ms() >= EARLIEST_S * 1000:
@@ -189,7 +207,7 @@ def _suspended(standing: Standing, reason: str) -> Standing:
     return replace(standing, suspended=True, error=reason)
 
 
-def source(config: Config, stop: threading.Event | None = None) -> SpaceInvoices:
+def source(config: Config, stop: threading.Event | None = None, meter: Meter | None = None) -> SpaceInvoices:
     """The API as the configuration names it; raises ``SettingError`` where the token cannot be read."""
     table = config.source
     return SpaceInvoices(
@@ -198,6 +216,7 @@ def source(config: Config, stop: threading.Event | None = None) -> SpaceInvoices
         rate=table.rate,
         organizations=table.organizations,
         stop=stop,
+        meter=meter,
     )
 
 
@@ -207,8 +226,8 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     ``state`` is another database than its own; without ``deliver`` there are no sinks. Raises
     ``SettingError`` and ``OpeningError``.
     """
-    stop = threading.Event()
-    api = source(config, stop)
+    stop, meter = threading.Event(), Meter()
+    api = source(config, stop, meter)
     receivers: dict[str, Sink] = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
     queues = config.queues() if deliver else ()
     ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
@@ -217,4 +236,4 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     store.keep_shapes(config.shapes())
     sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
     sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
-    return Service(config.plan(), api, store, sinks, stop, config.state.limits())
+    return Service(config.plan(), api, store, sinks, stop, config.state.limits(), meter)

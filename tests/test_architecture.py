@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "gate", "guard"), 1),
-    **dict.fromkeys(("hidden", "pressure", "problems", "retry", "route", "settings", "shape", "signing"), 1),
+    **dict.fromkeys(("hidden", "meter", "pressure", "problems", "retry", "route", "settings", "shape", "signing"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
