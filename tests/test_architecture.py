@@ -47,6 +47,7 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "httpx": {"http", "sources", "sinks"},
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
+    "prometheus_client": {"exposition"},
     "pydantic": {"actions", "config", "problems", "settings", "sinks"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
