@@ -10,6 +10,7 @@ import delivery
 import idle
 import latency
 import memory
+import restart
 import routing
 import startup
 import sustained
@@ -28,6 +29,7 @@ SECTIONS: dict[str, Section] = {
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
     "memory": lambda asked: [memory.report(asked.records)],
     "startup": lambda asked: [startup.report(asked.runs)],
+    "restart": lambda asked: [restart.report(asked.records, asked.runs)],
 }
 """What is measured, by name, in this order."""
 

@@ -29,6 +29,7 @@ PARTS = {
     "objections": "config",
     "routing": "config",
     "tables": "config",
+    "triggers": "config",
     **dict.fromkeys(("running", "sweep"), "poll"),
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
