@@ -37,8 +37,7 @@ def encode(meter: Meter, values: Mapping[str, Mapping[Labels, float]], accept: s
 
 def _families(meter: Meter, values: Mapping[str, Mapping[Labels, float]]) -> Iterator[Metric]:
     for row in GAUGES.values():
-        if row.name in values:
-            yield _gauge(row, values[row.name])
+        yield _gauge(row, values.get(row.name, {}))
     for row, counted in meter.counters():
         yield _counter(row, counted)
     for row, observed in meter.histograms():

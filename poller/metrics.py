@@ -5,7 +5,6 @@ configuration has resources, triggers and sinks, however much is followed.
 """
 
 import platform
-import sqlite3
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from poller.breaker import Breaker
 from poller.meter import Labels, Meter
 from poller.plan import Plan
 from poller.stores import StoreError, reading
-from poller.stores.figures import STREAM_STATES, Figures, Queue, Receiver, Streams
+from poller.stores.figures import SQLITE, STREAM_STATES, Figures, Queue, Receiver, Streams
 from poller.stores.opening import OpeningError
 
 Values = dict[str, dict[Labels, float]]
@@ -71,7 +70,7 @@ def render(scrape: Scrape, accept: str = "") -> Exposition:
 def values(scrape: Scrape) -> Values:
     """How everything stands. Where the state cannot be read now, what it would tell is left out."""
     found: Values = defaultdict(dict)
-    found["build_info"][__version__, platform.python_version(), sqlite3.sqlite_version] = 1
+    found["build_info"][__version__, platform.python_version(), SQLITE] = 1
     found["config_last_reload_successful"][()] = scrape.reloaded.ok
     found["config_last_reload_timestamp_seconds"][()] = scrape.reloaded.at_ms / 1000
     found["polls_paused"][()] = bool(scrape.pressed)

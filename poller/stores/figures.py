@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from sqlite3 import Connection
+from sqlite3 import Connection, sqlite_version
 from typing import NamedTuple
 
 import msgspec
 
 from poller.breaker import Breaker
 from poller.stores import upkeep
+
+SQLITE = sqlite_version
+"""The version of SQLite that this process uses."""
 
 STREAM_STATES = ("following", "baseline", "failing", "suspended", "held", "paused")
 
