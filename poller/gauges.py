@@ -15,10 +15,10 @@ GAUGES: Mapping[str, Row] = {
         Row("build_info", "Versions; always 1.", {"version": None, "python": None, "sqlite": None}),
         Row(
             "config_last_reload_successful",
-            "Whether the configuration was read well last: at the start, or by a reload.",
+            "Whether the last reload of the configuration was a success; 1 before the first.",
             {},
         ),
-        Row("config_last_reload_timestamp_seconds", "When the configuration was read last, well or not.", {}),
+        Row("config_last_reload_timestamp_seconds", "When the configuration was reloaded last, a success or not.", {}),
         Row(
             "polls_paused",
             "Whether no stream is polled, since the outbox or the disk is full or nothing can be kept.",

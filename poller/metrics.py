@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from poller import __version__
 from poller.breaker import STATES as SINK_STATES
@@ -28,11 +28,18 @@ _SIZES = ("database_bytes", "database_used_bytes", "database_log_bytes", "disk_f
 _UNPOLLED = ("suspended", "paused")
 
 
-class Reloaded(NamedTuple):
-    """How the configuration was read last, at the start or by a reload."""
+class Reloaded(Protocol):
+    """How a reload of the configuration went."""
 
-    ok: bool
-    at_ms: int
+    @property
+    def ok(self) -> bool:
+        """Whether the new one is in use."""
+        ...
+
+    @property
+    def at_ms(self) -> int:
+        """When that was."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,7 @@ class Scrape:
     """What to tell, and where to look.
 
     ``state`` is the database, ``sinks`` are those of the configuration, ``pressed`` is why polls pause, empty if they
-    do not. ``organizations`` makes series of their own for each of them.
+    do not; ``reloaded`` is None before the first reload. ``organizations`` makes series of their own for each of them.
     """
 
     meter: Meter
@@ -48,7 +55,7 @@ class Scrape:
     plan: Plan
     sinks: Collection[str]
     now_ms: int
-    reloaded: Reloaded
+    reloaded: Reloaded | None = None
     pressed: str = ""
     organizations: bool = False
 
@@ -71,8 +78,9 @@ def values(scrape: Scrape) -> Values:
     """How everything stands. Where the state cannot be read now, what it would tell is left out."""
     found: Values = defaultdict(dict)
     found["build_info"][__version__, platform.python_version(), SQLITE] = 1
-    found["config_last_reload_successful"][()] = scrape.reloaded.ok
-    found["config_last_reload_timestamp_seconds"][()] = scrape.reloaded.at_ms / 1000
+    found["config_last_reload_successful"][()] = scrape.reloaded is None or scrape.reloaded.ok
+    if scrape.reloaded:
+        found["config_last_reload_timestamp_seconds"][()] = scrape.reloaded.at_ms / 1000
     found["polls_paused"][()] = bool(scrape.pressed)
     for name, watch in scrape.plan.watches.items():
         if watch.announces:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 from needed import needed
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 from poller.exposition import PREFIX
 from poller.gauges import BY_ORGANIZATION, GAUGES
 from poller.meter import ROWS, Meter
-from poller.metrics import Reloaded, Scrape, render, values
+from poller.metrics import Scrape, render, values
 from poller.model import Stream
 from poller.plan import Plan, Target, Watch
 from poller.report import _state
@@ -40,7 +41,7 @@ def store(path):
 
 @pytest.fixture
 def scrape(path, store):
-    return Scrape(Meter(), path, PLAN, ["hook"], NOW_MS, Reloaded(ok=True, at_ms=NOW_MS))
+    return Scrape(Meter(), path, PLAN, ["hook"], NOW_MS)
 
 
 def follow(store, org, resource="clients", **standing):
@@ -196,6 +197,18 @@ def test_a_state_that_cannot_be_read_leaves_the_rest(scrape, tmp_path):
     assert found["poller_polls_paused",] == 1
     assert [value for (name, *_), value in found.items() if name == "poller_build_info"] == [1]
     assert ("poller_database_bytes",) not in found
+
+
+class Reloaded(NamedTuple):
+    ok: bool
+    at_ms: int
+
+
+def test_a_configuration_that_was_never_reloaded_is_well(scrape):
+    """And has no time."""
+    found = samples(render(scrape).body)
+    assert found["poller_config_last_reload_successful",] == 1
+    assert ("poller_config_last_reload_timestamp_seconds",) not in found
 
 
 def test_a_reload_that_failed_is_told(scrape):

@@ -10,7 +10,7 @@ from test_metrics import samples
 from poller import retry
 from poller.config import load
 from poller.deliver import drain
-from poller.metrics import Reloaded, Scrape, render
+from poller.metrics import Scrape, render
 from poller.model import Stream
 from poller.service import assemble, wall_ms
 from poller.simulator import Account, Simulator
@@ -56,9 +56,8 @@ class Scene:
             drain(queue, self.service.stop, until_empty=True)
 
     def body(self):
-        started = Reloaded(ok=True, at_ms=wall_ms())
         sinks = [queue.name for queue in self.service.drains]
-        return render(Scrape(self.service.meter, self.database, self.service.plan, sinks, wall_ms(), started)).body
+        return render(Scrape(self.service.meter, self.database, self.service.plan, sinks, wall_ms())).body
 
     def found(self):
         """Every sample but those of buckets: by its name and the values of its labels."""
