@@ -10,6 +10,7 @@ import pytest
 from needed import needed
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
+from scene import samples
 
 from poller.exposition import PREFIX
 from poller.gauges import BY_ORGANIZATION, GAUGES
@@ -54,15 +55,6 @@ def follow(store, org, resource="clients", **standing):
     store.commit(stream, Step(progress), NOW_MS)
     store.schedule(replace(Standing(stream, progress), **standing))
     return stream
-
-
-def samples(body, parse=prometheus):
-    """Every sample of an answer by its name and labels."""
-    return {
-        (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in parse(body.decode())
-        for sample in family.samples
-    }
 
 
 def test_it_passes_promtool(scrape):

@@ -3,69 +3,17 @@
 from collections import defaultdict
 
 import pytest
-from process import SECRET, TOKEN, Site, only, webhook
-from receiver import Receiver, answer
-from test_metrics import samples
+from process import SECRET, TOKEN
+from receiver import answer
+from scene import Scene
 
 from poller import retry
-from poller.config import load
-from poller.deliver import drain
-from poller.metrics import Scrape, render
 from poller.model import Stream
-from poller.service import assemble, wall_ms
-from poller.simulator import Account, Simulator
+from poller.service import wall_ms
 from poller.simulator.faults import rate_limited, reset, server_error, unauthorized
 from poller.sources import spaceinvoices
 
 HOUR_MS = 3_600_000
-
-
-class Scene:
-    """A service that does nothing by itself: a test polls, drains and scrapes it."""
-
-    def __init__(self, folder, organizations=1, records=0, always=None):
-        self.account = Account(token=TOKEN, organizations=organizations, seed=1)
-        self.orgs = self.account.organizations
-        for org in self.orgs:
-            self.account.bulk_create(org, "clients", records)
-        self.receiver, self.api = Receiver(always=always), Simulator(self.account)
-        self._folder = folder
-
-    def __enter__(self):
-        self.api.start()
-        self.receiver.__enter__()
-        keys = {"overlap": "2s", "count_every": 1}
-        site = Site(self._folder, self.api.url, only("clients") + webhook("hook", self.receiver.url), **keys)
-        self.service = assemble(load(site.config))
-        self.database = site.database
-        return self
-
-    def __exit__(self, *_):
-        self.service.stop.set()
-        self.service.close()
-        for client in self.service.source._clients:
-            client.close()
-        self.receiver.__exit__()
-        self.api.stop()
-
-    def poll(self, *, full=False):
-        """Poll the clients of every organization, and deliver what is due."""
-        for org in self.orgs:
-            self.service.poll(Stream(org, "clients"), full=full)
-        for queue in self.service.drains:
-            drain(queue, self.service.stop, until_empty=True)
-
-    def body(self):
-        sinks = [queue.name for queue in self.service.drains]
-        return render(Scrape(self.service.meter, self.database, self.service.plan, sinks, wall_ms())).body
-
-    def found(self):
-        """Every sample but those of buckets: by its name and the values of its labels."""
-        return {
-            (name.removeprefix("poller_"), *(value for _, value in labels)): value
-            for (name, *labels), value in samples(self.body()).items()
-            if not name.endswith("_bucket")
-        }
 
 
 @pytest.fixture(autouse=True)
@@ -240,7 +188,7 @@ def test_there_are_no_more_series_for_more_records_or_organizations(tmp_path, or
             scene.account.create(scene.orgs[0], "clients")
             scene.poll()
             found.append(scene.found())
-            size_bytes = len(scene.body())
+            size_bytes = len(scene.rendered().body)
     assert found[0].keys() == found[1].keys()
     assert found[1]["records", "clients"] == organizations * records + 1
     assert size_bytes < 20_000
