@@ -17,6 +17,7 @@ from poller.breaker import STATES as SINK_STATES
 from poller.breaker import Breaker
 from poller.meter import Labels, Meter
 from poller.plan import Plan
+from poller.service import Service, wall_ms
 from poller.stores import StoreError, reading
 from poller.stores.figures import SQLITE, STREAM_STATES, Figures, Queue, Receiver, Streams
 from poller.stores.opening import OpeningError
@@ -58,6 +59,16 @@ class Scrape:
     reloaded: Reloaded | None = None
     pressed: str = ""
     organizations: bool = False
+
+
+def scrape_of(
+    service: Service, state: Path, reloaded: Reloaded | None = None, *, organizations: bool = False
+) -> Scrape:
+    """What there is to tell of a service at work, now."""
+    sinks = [queue.name for queue in service.drains]
+    return Scrape(
+        service.meter, state, service.plan, sinks, wall_ms(), reloaded, service.pressed, organizations=organizations
+    )
 
 
 class Exposition(NamedTuple):

@@ -6,9 +6,9 @@ from receiver import Receiver
 
 from poller.config import load
 from poller.deliver import drain
-from poller.metrics import Scrape, render
+from poller.metrics import render, scrape_of
 from poller.model import Stream
-from poller.service import assemble, wall_ms
+from poller.service import assemble
 from poller.simulator import Account, Simulator
 
 
@@ -44,8 +44,6 @@ class Scene:
     def __exit__(self, *_):
         self.service.stop.set()
         self.service.close()
-        for client in self.service.source._clients:
-            client.close()
         self.receiver.__exit__()
         self.api.stop()
 
@@ -57,8 +55,7 @@ class Scene:
             drain(queue, self.service.stop, until_empty=True)
 
     def rendered(self, accept=""):
-        sinks = [queue.name for queue in self.service.drains]
-        return render(Scrape(self.service.meter, self.database, self.service.plan, sinks, wall_ms()), accept)
+        return render(scrape_of(self.service, self.database), accept)
 
     def found(self):
         """Every sample but those of buckets: by its name and the values of its labels."""

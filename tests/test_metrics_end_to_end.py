@@ -1,15 +1,18 @@
 """Every counter and histogram moves by what it is there for: the service, a simulated account, a real receiver."""
 
+import json
+import signal
 from collections import defaultdict
 
 import pytest
-from process import SECRET, TOKEN
+from process import SECRET, TOKEN, Site, file, only
 from receiver import answer
 from scene import Scene
 
 from poller import retry
 from poller.model import Stream
 from poller.service import wall_ms
+from poller.simulator import Account, Simulator
 from poller.simulator.faults import rate_limited, reset, server_error, unauthorized
 from poller.sources import spaceinvoices
 
@@ -192,3 +195,50 @@ def test_there_are_no_more_series_for_more_records_or_organizations(tmp_path, or
     assert found[0].keys() == found[1].keys()
     assert found[1]["records", "clients"] == organizations * records + 1
     assert size_bytes < 20_000
+
+
+COUNTED = """
+import atexit, json
+from poller.meter import Meter
+init = Meter.__init__
+
+def remembered(self):
+    init(self)
+    meters.append(self)
+
+def tell():
+    found = {row.name: [[*key, number] for key, number in series.items()] for row, series in meters[0].counters()}
+    with open("counted.json", "w") as file:
+        json.dump(found, file)
+
+meters = []
+Meter.__init__ = remembered
+from poller import daemon
+leave = daemon.leave
+daemon.leave = lambda code: (tell(), leave(code))
+"""
+"""Has a process write down what it counted before it ends."""
+
+
+def test_reloads_are_counted_and_a_reload_forgets_no_count(tmp_path):
+    """What the old configuration counted and what the new one does are one count."""
+    account = Account(token=TOKEN, organizations=1, seed=1)
+    with Simulator(account) as api:
+        site = Site(tmp_path, api.url, only("clients") + file("one", tmp_path / "one.jsonl"), patch=COUNTED)
+        with site.start() as poller:
+            poller.until(lambda: site.baselined(1))
+            for event, text in [
+                ("configuration.reloaded", site.config.read_text() + file("two", tmp_path / "two.jsonl")),
+                ("configuration.refused", "this is no configuration"),
+            ]:
+                account.create(account.organizations[0], "clients")
+                poller.until(lambda: site.query("SELECT count(*) FROM delivery WHERE state <> 'delivered'") == [(0,)])
+                site.config.write_text(text)
+                poller.signal(signal.SIGHUP)
+                poller.until(lambda event=event: poller.log(event))
+            assert poller.stop().code == 0
+        told = site.query("SELECT count(*) FROM event")[0][0]
+    found = json.loads((tmp_path / "counted.json").read_text())
+    assert found["reloads"] == [["ok", 1], ["failed", 1]]
+    assert [number for trigger, number in found["events"] if trigger == "client.created"] == [told]
+    assert {sink for sink, *_ in found["attempts"]} == {"one", "two"}
