@@ -152,6 +152,7 @@ class Daemon:
 
     def _tell(self, reloaded: Reloaded) -> None:
         self.reloaded = reloaded
+        self._generation.service.meter.count("reloads", outcome="ok" if reloaded.ok else "failed")
         if reloaded.ok:
             log.info("configuration.reloaded", sinks=self._sinks())
         else:

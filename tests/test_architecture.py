@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "gate", "guard"), 1),
-    **dict.fromkeys(("hidden", "pressure", "problems", "retry", "route", "settings", "shape", "signing"), 1),
+    **dict.fromkeys(("hidden", "meter", "pressure", "problems", "retry", "route", "settings", "shape", "signing"), 1),
     "pulse": 1,
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
@@ -50,6 +50,7 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "httpx": {"http", "sources", "sinks"},
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
+    "prometheus_client": {"exposition"},
     "pydantic": {"actions", "config", "problems", "settings", "sinks"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},

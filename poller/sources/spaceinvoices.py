@@ -18,6 +18,7 @@ import msgspec
 
 from poller import retry
 from poller.http import Client, HttpError, Malformed, Response, TooLarge
+from poller.meter import Meter
 from poller.model import Kind, Organization, Page, Quarantined, Record, Resource, Stream
 from poller.rate import LONGEST_HOLD_S, Bucket, NoTurn
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
@@ -92,6 +93,7 @@ class SpaceInvoices:
         organizations: Sequence[str] | None = None,
         stop: threading.Event | None = None,
         chance: Callable[[], float] = random.random,
+        meter: Meter | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._token = token
@@ -100,6 +102,7 @@ class SpaceInvoices:
         self._stop = stop or threading.Event()
         self._bucket = Bucket(rate, self._stop)
         self._chance = chance
+        self._meter = meter or Meter()
         self._thread = threading.local()
         self._clients: list[Client] = []  # for a thread that ends must not drop its connections in the middle of a stop
 
@@ -202,10 +205,13 @@ class SpaceInvoices:
         raise Unreachable(trouble)
 
     def _turn(self) -> None:
+        began_s = time.monotonic()
         try:
             self._bucket.take()
         except NoTurn as none:
             raise Unreachable(str(none)) from None
+        finally:
+            self._meter.count("rate_wait_seconds", time.monotonic() - began_s)
 
     def _try(self, url: str, parent: str) -> tuple[Response | str, float]:
         """One request: the answer, or the passing trouble and how long the API asked to wait."""
@@ -214,9 +220,13 @@ class SpaceInvoices:
                 "GET", url, headers=self._headers, deadline_s=DEADLINE_S, max_bytes=PAGE_BYTES
             )
         except (TooLarge, Malformed) as error:
+            self._meter.count("requests", status="none")
             raise Incomplete(str(error)) from error
         except HttpError as error:
+            self._meter.count("requests", status="none")
             return str(error), 0.0
+        self._meter.count("requests", status="429" if answer.status == 429 else f"{answer.status // 100}xx")
+        self._meter.observe("request_seconds", answer.elapsed_s)
         if answer.status == 200:
             return answer, 0.0
         if answer.status == 429 or answer.status >= 500:
