@@ -74,7 +74,8 @@ PARENT_PATHS = {"price_lists": "PriceLists"}
 class SpaceInvoices:
     """The ``Source`` of one API key. ``organizations`` limits it to these ids; ``stop`` ends every wait.
 
-    ``rate`` is requests a second, shared by all threads: the API refuses more than 100.
+    ``rate`` is the most requests a second, shared by all threads: the API refuses more than 100, and where it refuses
+    fewer they become fewer.
     """
 
     name = "spaceinvoices"
@@ -180,7 +181,6 @@ class SpaceInvoices:
         if query:
             url += "?" + "&".join(f"{key}={quote(msgspec.json.encode(value), safe='')}" for key, value in query.items())
         for failures in range(1, TRIES + 1):
-            self._turn()
             trouble, wait_s = self._try(url, parent)
             if isinstance(trouble, Response):
                 return trouble
@@ -192,14 +192,15 @@ class SpaceInvoices:
                 raise Unreachable("the poller is stopping")
         raise Unreachable(trouble)
 
-    def _turn(self) -> None:
+    def _turn(self) -> float:
         try:
-            self._bucket.take()
+            return self._bucket.take()
         except NoTurn as none:
             raise Unreachable(str(none)) from None
 
     def _try(self, url: str, parent: str) -> tuple[Response | str, float]:
         """One request: the answer, or the passing trouble and how long the API asked to wait."""
+        sent_s = self._turn()
         try:
             answer = self._client().request(
                 "GET", url, headers=self._headers, deadline_s=DEADLINE_S, max_bytes=PAGE_BYTES
@@ -208,6 +209,7 @@ class SpaceInvoices:
             raise Incomplete(str(error)) from error
         except HttpError as error:
             return str(error), 0.0
+        self._bucket.heed(answer.status, sent_s)
         if answer.status == 200:
             return answer, 0.0
         if answer.status == 429 or answer.status >= 500:
