@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent / "poller"
 
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
-    **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "gate", "guard"), 1),
+    **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "envelope", "expression", "gate", "guard"), 1),
     **dict.fromkeys(("hidden", "pace", "pressure", "problems", "retry", "route", "settings", "shape", "signing"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
@@ -34,7 +34,20 @@ PARTS = {
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-PURE = {"batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "model", "plan", "pressure"}
+PURE = {
+    "allotment",
+    "batch",
+    "breaker",
+    "budget",
+    "diff",
+    "envelope",
+    "expression",
+    "gate",
+    "guard",
+    "model",
+    "plan",
+    "pressure",
+}
 PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "pace", "problems", "retry", "route", "shape"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
