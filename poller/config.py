@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -156,6 +157,19 @@ def load(path: Path | None) -> Config:
     Raises ``ConfigError``. Secrets are not read: ``Config.check_secrets`` does that.
     """
     return _config({}, "") if path is None else _config(_toml(path), str(path))
+
+
+def state_path(path: Path) -> Path | None:
+    """Where a configuration says that the state is, though it be half written or wrong elsewhere; else None."""
+    table = ""
+    for line in path.read_text(errors="replace").splitlines():
+        with suppress(tomllib.TOMLDecodeError):
+            row = tomllib.loads(line)
+            if line.lstrip().startswith("["):
+                table = line.strip()
+            elif table == "[state]" and isinstance(row.get("path"), str):
+                return Path(row["path"])
+    return None
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +21,10 @@ from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
 from poller.running import Tools
 from poller.schedule import after_poll
+from poller.settings import SettingError
 from poller.shaped import Shaped, Shapes
 from poller.signing import EARLIEST_S
-from poller.sinks import Sink
+from poller.sinks import Sink, SinkConfig
 from poller.sources import Source, SourceError
 from poller.sources.spaceinvoices import SpaceInvoices
 from poller.stores import Keep, Standing, StoreError
@@ -46,7 +48,10 @@ def wall_ms() -> int:
 
 
 class Service:
-    """A source, a store and sinks at work together; ``stop`` ends every wait of theirs."""
+    """A source, a store and sinks at work together; ``stop`` ends every wait of theirs.
+
+    ``turns`` are those of the service before on the same store, as in ``Tools``.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class Service:
         sinks: dict[str, Sink],
         stop: threading.Event,
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        turns: dict[Stream, threading.Lock] | None = None,
     ) -> None:
         self.plan = plan
         self.source = source
@@ -73,7 +79,7 @@ class Service:
             Drain(name, sink, store, sender, wall_ms, random.random)
             for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
         ]
-        self.tools = Tools(source, store, plan, wall_ms, self.wake)
+        self.tools = Tools(source, store, plan, wall_ms, self.wake, {} if turns is None else turns)
 
     def wake(self) -> None:
         """Let every sink look for what is due."""
@@ -102,11 +108,13 @@ class Service:
         except Exception as bug:
             log.exception("stream.broken", stream=stream.name)
             error = SourceError(f"a defect in poller: {type(bug).__name__}")
+        if error and self.stop.is_set():
+            return standing  # it was abandoned, which is no trouble of the stream
         standing = self._keep(stream, error, began_s)
         parent = self.plan.watches[stream.resource].resource.parent
         if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
             self._keep(Stream(stream.org, parent), None, began_s)
-        if error and not self.stop.is_set():
+        if error:
             event = "stream.suspended" if standing.suspended else "stream.failed"
             log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)
         return standing
@@ -169,13 +177,21 @@ class Service:
 
     def close(self) -> None:
         """Wait a little for sends under way, keep their answers, and leave the state clean."""
-        ends_at = time.monotonic() + DRAIN_S
+        self.end(DRAIN_S)
+        self.store.close()
+
+    def end(self, timeout_s: float) -> None:
+        """Wait so long for sends under way, keep their answers, and close all but the store."""
+        ends_at = time.monotonic() + timeout_s
         for queue in self.drains:
-            queue.finish(max(0.0, ends_at - time.monotonic()))
+            try:
+                queue.finish(max(0.0, ends_at - time.monotonic()))
+            except StoreError as error:  # then they are sent again
+                log.warning("sink.stalled", sink=queue.name, reason=str(error))
             queue.sink.close()
         for sender in self.senders:
             sender.shutdown(wait=False, cancel_futures=True)
-        self.store.close()
+        self.source.close()
 
 
 def _unset_clock() -> dict[str, str]:
@@ -207,14 +223,41 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     ``state`` is another database than its own; without ``deliver`` there are no sinks. Raises
     ``SettingError`` and ``OpeningError``.
     """
+    path = state or config.state.path
+    return _put_together(config, lambda name: SqliteStore(path, name, accept_loss=accept_loss), {}, deliver=deliver)
+
+
+def renew(config: Config, before: Service) -> Service:
+    """Put together what the configuration asks for, on the store of the service ``before``, which goes on meanwhile.
+
+    Raises ``SettingError`` and ``StoreError``; then nothing is left of it.
+    """
+    return _put_together(config, lambda _: before.store, before.tools.turns, deliver=True)
+
+
+def _put_together(
+    config: Config, open_store: Callable[[str], SqliteStore], turns: dict[Stream, threading.Lock], *, deliver: bool
+) -> Service:
     stop = threading.Event()
-    api = source(config, stop)
-    receivers: dict[str, Sink] = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
-    queues = config.queues() if deliver else ()
-    ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
-    store = SqliteStore(state or config.state.path, api.name, accept_loss=accept_loss)
-    shape_of = Shapes(config.ways().shapes, store.shape)
-    store.keep_shapes(config.shapes())
-    sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
-    sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
-    return Service(config.plan(), api, store, sinks, stop, config.state.limits())
+    with ExitStack() as made:
+        api = source(config, stop)
+        receivers: dict[str, Sink] = {}
+        for name, table in config.sinks.items() if deliver else ():
+            receivers[name] = _made(name, table)
+            made.callback(receivers[name].close)
+        queues = config.queues() if deliver else ()
+        ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
+        store = open_store(api.name)
+        shape_of = Shapes(config.ways().shapes, store.shape)
+        store.keep_shapes(config.shapes())
+        sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
+        sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
+        made.pop_all()
+    return Service(config.plan(), api, store, sinks, stop, config.state.limits(), turns)
+
+
+def _made(name: str, table: SinkConfig) -> Sink:
+    try:
+        return table.sink()
+    except SettingError as error:
+        raise SettingError(f"sinks.{name}: {error}") from error

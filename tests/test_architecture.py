@@ -54,7 +54,7 @@ IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", 
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
 
 OWNERS = {  # the modules that may import a package; a name without a dot stands for its submodules too
-    "apscheduler": {"daemon"},
+    "apscheduler": {"agenda"},
     "click": {"shell"},
     "cryptography": {"signing"},
     "httpcore": {"http", "sources", "sinks"},

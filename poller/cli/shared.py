@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from poller import control, log
-from poller.config import Config, ConfigError, find, load
+from poller.config import Config, ConfigError, find, load, state_path
 from poller.operations import operations
 from poller.service import wall_ms
 from poller.settings import SettingError
@@ -57,6 +57,18 @@ def configuration(*, secrets: bool = False) -> Config:
         config.check_secrets(str(path or ""))
         log.hide(config.hidden())
     return config
+
+
+def where() -> tuple[Path, ConfigError | None]:
+    """Where the state is; by a configuration that is wrong elsewhere too, which may be mended while a poller runs."""
+    try:
+        return configuration().state.path, None
+    except ConfigError as error:
+        named = find(click.get_current_context().find_root().params["config"], os.environ)
+        path = state_path(named) if named and named.is_file() else None
+        if path is None:
+            raise
+        return path, error
 
 
 def configured() -> Config | None:

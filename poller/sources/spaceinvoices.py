@@ -124,6 +124,12 @@ class SpaceInvoices:
             raise Incomplete("the list of organizations is not a list of organizations")
         return [Organization(str(row["id"]), str(row.get("name", ""))) for row in rows]
 
+    def close(self) -> None:
+        """See ``Source.close``."""
+        self._stop.set()
+        while self._clients:
+            self._clients.pop().close()
+
     def list(self, stream: Stream, query: Increment | Sweep, parent: str = "") -> Iterator[Page]:
         """See ``Source.list``."""
         listing = Changes(query.since_ms) if isinstance(query, Increment) else ById(query)
