@@ -70,7 +70,7 @@ def _sink(backlog: reading.Backlog) -> dict[str, Any]:
     breaker = backlog.breaker
     return {
         "sink": backlog.sink,
-        "state": "paused" if breaker.paused else "open" if breaker.is_open else "failing" if breaker.failures else "ok",
+        "state": breaker.state,
         "pending": backlog.pending,
         "parked": backlog.parked,
         "delivered": backlog.delivered,
