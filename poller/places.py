@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,34 @@ def _is_there(place: Path) -> bool:
 def state(path: Path | None) -> Path:
     """The state that a configuration file names (None: without a file); raises ``ConfigError``.
 
-    Nothing else of it is looked at.
+    Nothing else of it is looked at: it may be wrong elsewhere, or half written, while a poller runs.
     """
-    table = {} if path is None else toml(path).get("state", {})
+    if path is None:
+        return STATE
+    try:
+        table = toml(path).get("state", {})
+    except ConfigError:
+        if (named := _told(path)) is None:
+            raise
+        return named
     named = table.get("path", str(STATE)) if isinstance(table, dict) else None
     if not isinstance(named, str):
         raise ConfigError(str(path), ["state.path: should be a path"])
     return Path(named)
+
+
+def _told(path: Path) -> Path | None:
+    """What the lines of a file that is not TOML say of the state, if they do."""
+    table = ""
+    with suppress(OSError):
+        for line in path.read_text(errors="replace").splitlines():
+            with suppress(tomllib.TOMLDecodeError):
+                row = tomllib.loads(line)
+                if line.lstrip().startswith("["):
+                    table = line.strip()
+                elif table == "[state]" and isinstance(row.get("path"), str):
+                    return Path(row["path"])
+    return None
 
 
 def toml(path: Path) -> dict[str, Any]:

@@ -131,6 +131,7 @@ def _check_count(run: Poll) -> None:
     _increment(run)
     if disagreement(run) == 0:
         return
+    run.tools.meter.count("count_disagreements", resource=run.stream.resource)
     log.info("count.differs", stream=run.stream.name, live=run.progress.live)
     sweep(run, Pass.IDS)
     if not run.progress.missing:

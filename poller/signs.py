@@ -35,3 +35,7 @@ class Signs:
         count = self._source.count(stream, parent)
         self._moved()
         return count
+
+    def close(self) -> None:
+        """See ``Source.close``."""
+        self._source.close()

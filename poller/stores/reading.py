@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from poller.breaker import Breaker
 from poller.stores import Standing, StoreError, invariants, rows, upkeep
+from poller.stores.figures import Figures, figures
 from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.schema import APPLICATION_ID
 from poller.stores.selection import SELECTED, Selection, selected
@@ -127,6 +128,10 @@ class View:
                ORDER BY 1"""
         )
         return [Backlog._make([*row[:-1], msgspec.json.decode(row[-1], type=Breaker)]) for row in found]
+
+    def figures(self, now_ms: int, *, organizations: bool = False) -> Figures:
+        """How much there is of everything, as sums; of each organization if they are to be told apart."""
+        return figures(self._connection, self._path, now_ms, organizations=organizations)
 
     def unfinished(self, now_ms: int) -> dict[str, int]:
         """How many deliveries of each sink should have been made, which leaves out those that a route puts off."""
