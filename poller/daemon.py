@@ -66,7 +66,9 @@ class Daemon:
         self._asked = 0  # for reloads, by way of the socket
         self._answered = 0
         self.reloaded: Reloaded | None = None
-        self._watchdog = Watchdog(self._notifier, lambda: self._generation.service, self._database)
+        self._watchdog = Watchdog(
+            self._notifier, lambda: self._generation.service, self._database, lambda: self._refused
+        )
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then finish what is under way. A second signal ends the process."""
@@ -129,6 +131,11 @@ class Daemon:
             self._tell(Reloaded(ok=True, at_ms=wall_ms()))
         self._answered = asked
         self._notifier.ready()
+
+    @property
+    def _refused(self) -> str:
+        refused = self.reloaded is not None and not self.reloaded.ok
+        return "the configuration was refused when it was read anew" if refused else ""
 
     def _tell(self, reloaded: Reloaded) -> None:
         self.reloaded = reloaded
