@@ -12,6 +12,7 @@ import latency
 import memory
 import restart
 import routing
+import scrape
 import startup
 import sustained
 from figures import Table, machine
@@ -27,6 +28,7 @@ SECTIONS: dict[str, Section] = {
     "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],
     "sustained": lambda asked: sustained.report(asked.events, asked.runs),
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
+    "scrape": lambda asked: [scrape.report(asked.runs)],
     "memory": lambda asked: [memory.report(asked.records)],
     "startup": lambda asked: [startup.report(asked.runs)],
     "restart": lambda asked: [restart.report(asked.records, asked.runs)],
