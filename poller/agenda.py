@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from apscheduler.executors.debug import DebugExecutor as InTheLoop
 from apscheduler.executors.pool import ThreadPoolExecutor as JobPool
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -15,7 +16,7 @@ class Agenda:
     def __init__(self, threads: int) -> None:
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": JobPool(threads)},
+            executors={"default": JobPool(threads), "loop": InTheLoop()},
             # A poll plans the next one while it still counts as an instance itself: at the limit, one that is due at
             # once would be skipped, and the stream forgotten. Two polls of a stream are kept apart by ``Tools.turns``.
             job_defaults={"coalesce": True, "max_instances": 1_000_000, "misfire_grace_time": None},
@@ -33,6 +34,10 @@ class Agenda:
         """Do ``job`` then; what was planned under this name is replaced."""
         moment = datetime.fromtimestamp(time_ms / 1000, UTC)
         self._scheduler.add_job(job, "date", arguments, run_date=moment, id=name, replace_existing=True)
+
+    def every(self, seconds: float, job: Callable[[], None], name: str) -> None:
+        """Do ``job`` again and again in the agenda's own loop, which waits for it meanwhile."""
+        self._scheduler.add_job(job, "interval", seconds=seconds, executor="loop", id=name)
 
     def drop(self, name: str) -> None:
         """Take what is planned under this name off again, if anything is."""

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import structlog
 
@@ -19,10 +19,12 @@ from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.generation import Generation
 from poller.log import flush
+from poller.notify import Notifier
 from poller.reload import Refused, Reloaded, renewed
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
 from poller.stores import StoreError
 from poller.stores.opening import OpeningError
+from poller.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -37,26 +39,6 @@ CLOCK_LOOK_S = 5.0
 """How often it is looked whether the clock was set back."""
 ADJUSTED_MS = 1000
 """A clock that goes back by no more is one that is being adjusted."""
-
-
-class Notifier(Protocol):
-    """Who is told of the process's state, such as systemd."""
-
-    def ready(self) -> None:
-        """All is at work."""
-        ...
-
-    def reloading(self) -> None:
-        """The configuration is being read anew; ``ready`` follows."""
-        ...
-
-    def stopping(self) -> None:
-        """The end has begun."""
-        ...
-
-    def status(self, text: str) -> None:
-        """How it is, in a line."""
-        ...
 
 
 class Daemon:
@@ -76,7 +58,7 @@ class Daemon:
         self._database = config.state.path
         self._store = service.store
         self._read = read
-        self._notifier = notifier
+        self._notifier = notifier or Notifier()
         self._agenda = Agenda(POLL_THREADS)
         self._generation = Generation(config, service, self._agenda)
         self._stopping = False
@@ -84,6 +66,7 @@ class Daemon:
         self._asked = 0  # for reloads, by way of the socket
         self._answered = 0
         self.reloaded: Reloaded | None = None
+        self._watchdog = Watchdog(self._notifier, lambda: self._generation.service, self._database)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then finish what is under way. A second signal ends the process."""
@@ -93,13 +76,13 @@ class Daemon:
         self._agenda.begin()
         self._generation.begin()
         self._agenda.at(wall_ms(), self._tidy, "tidying")
+        self._agenda.every(self._watchdog.every_s, self._watchdog.beat, "watchdog")
+        self._watchdog.beat()
+        self._notifier.ready()
         log.info("poller.started", version=__version__, sinks=self._sinks())
-        if self._notifier:
-            self._notifier.ready()
         while self._next_signal() == signal.SIGHUP:
             self._reload()
-        if self._notifier:
-            self._notifier.stopping()
+        self._notifier.stopping()
         control.close()
         self._agenda.end()
         self._generation.end(0.0, DRAIN_S)
@@ -157,8 +140,7 @@ class Daemon:
     def _reload(self) -> None:
         """Go on under the configuration as it is now, or, where that cannot be used, as before."""
         asked = self._asked
-        if self._notifier:
-            self._notifier.reloading()
+        self._notifier.reloading()
         try:
             self._swap()
         except Refused as error:
@@ -166,8 +148,7 @@ class Daemon:
         else:
             self._tell(Reloaded(ok=True, at_ms=wall_ms()))
         self._answered = asked
-        if self._notifier:
-            self._notifier.ready()
+        self._notifier.ready()
 
     def _tell(self, reloaded: Reloaded) -> None:
         self.reloaded = reloaded
@@ -205,6 +186,7 @@ class Daemon:
         return {
             "pid": os.getpid(),
             "pressed": service.pressed,
+            "trouble": service.pulse.trouble(),
             "resources": list(service.plan.watches),
             "reloaded": self.reloaded and asdict(self.reloaded),
             "answered": self._answered,

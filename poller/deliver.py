@@ -19,6 +19,7 @@ from poller.batch import compose
 from poller.breaker import Breaker
 from poller.meter import Meter
 from poller.model import Advanced, Delivered, Delivery, Gone, Later, Outcome, Refused
+from poller.pulse import Pulse
 from poller.sinks import Sink
 from poller.stores import Settlement, Store, StoreError, Verdict
 
@@ -55,6 +56,7 @@ class Drain:
     now_ms: Callable[[], int]
     chance: Callable[[], float]
     wake: Event = field(default_factory=Event)
+    pulse: Pulse = field(default_factory=Pulse)
     meter: Meter = field(default_factory=Meter)
     _ahead: deque[list[Delivery]] = field(default_factory=deque)
     _flying: dict["Future[list[Outcome]]", list[Delivery]] = field(default_factory=dict)
@@ -236,7 +238,9 @@ def _due_ms(state: Breaker, troubles: int, now_ms: int, chance: float) -> int:
 
 def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
     """Take turns until ``stop``; or until nothing is due and nothing under way, then without patience."""
+    loop = f"the drain of {queue.name}"
     while not stop.is_set():
+        queue.pulse.turned(loop)
         queue.wake.clear()
         try:
             pause_s = queue.turn(patient=not until_empty)
@@ -251,5 +255,6 @@ def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
             stop.wait(STORE_RETRY_S)
             continue
         if until_empty and pause_s > 0 and not queue.flying:
-            return
+            break
         queue.wake.wait(pause_s)
+    queue.pulse.ended(loop)

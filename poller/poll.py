@@ -33,7 +33,7 @@ def poll(tools: Tools, stream: Stream, *, full: bool = False) -> int:
     """
     parent = tools.plan.watches[stream.resource].resource.parent
     before = poll(tools, Stream(stream.org, parent), full=full) if parent else 0
-    with tools.turns.setdefault(stream, Lock()):
+    with tools.turns.setdefault(stream, Lock()), tools.polling(stream.name):
         run = Poll(tools, stream)
         if run.progress.baselined_ms is None:
             sweep(run, Pass.BASELINE)

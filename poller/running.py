@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
@@ -26,7 +27,8 @@ UNREAD = 0
 class Tools:
     """What every poll needs.
 
-    ``wake`` is called after a commit that holds events; ``turns`` keep two polls of one stream apart.
+    ``wake`` is called after a commit that holds events; ``polling`` is entered, with the stream's name, for as long as
+    a poll lasts; ``turns`` keep two polls of one stream apart.
     """
 
     source: Source
@@ -34,6 +36,7 @@ class Tools:
     plan: Plan
     now_ms: Callable[[], int]
     wake: Callable[[], None] = lambda: None
+    polling: Callable[[str], AbstractContextManager[object]] = nullcontext
     turns: dict[Stream, Lock] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -21,14 +22,16 @@ from poller.model import Kind, Stream
 from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
+from poller.pulse import Pulse
 from poller.running import Tools
 from poller.schedule import after_poll
 from poller.settings import SettingError
 from poller.shaped import Shaped, Shapes
 from poller.signing import EARLIEST_S
+from poller.signs import Signs
 from poller.sinks import Sink, SinkConfig
 from poller.sources import Denied, Source, SourceError
-from poller.sources.spaceinvoices import SpaceInvoices
+from poller.sources.spaceinvoices import ANSWER_S, SpaceInvoices
 from poller.stores import Keep, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
 
@@ -71,6 +74,7 @@ class Service:
         self.store = store
         self.stop = stop
         self.limits = limits
+        self.pulse = Pulse()
         self.meter = meter or Meter()
         self.meter.begin(resource=plan.watches, trigger=_triggers(plan), sink=sinks)
         self._full: dict[str, str] = {}
@@ -81,10 +85,13 @@ class Service:
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
         self.drains = [
-            Drain(name, sink, store, sender, wall_ms, random.random, meter=self.meter)
+            Drain(name, sink, store, sender, wall_ms, random.random, pulse=self.pulse, meter=self.meter)
             for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
         ]
-        self.tools = Tools(source, store, plan, wall_ms, self.wake, {} if turns is None else turns, self.meter)
+        polling = partial(self.pulse.polling, budget_s=ANSWER_S)
+        turns = {} if turns is None else turns
+        signs = Signs(source, self.pulse.moved)
+        self.tools = Tools(signs, store, plan, wall_ms, self.wake, polling, turns, self.meter)
 
     def wake(self) -> None:
         """Let every sink look for what is due."""

@@ -8,6 +8,7 @@ import msgspec
 
 from poller import control, report
 from poller.cli.shared import ask, configuration, told, where
+from poller.health import health as look_at_health
 from poller.model import Kind
 from poller.samples import sample as make_sample
 from poller.sources.spaceinvoices import RESOURCES, SpaceInvoices, connector_name
@@ -30,6 +31,17 @@ def status(*, as_json: bool) -> None:
     click.echo(msgspec.json.encode(found) if as_json else report.status_text(found))
     if wrong:
         click.echo(f"the configuration cannot be used as it is now:\n{wrong}", err=True)
+
+
+@click.command()
+def health() -> None:
+    """Say whether a poller runs and moves: exits 0, or 1.
+
+    A loop, a poll or the database that stands still is named; what an API or a receiver does is no matter.
+    """
+    well, words = look_at_health(click.get_current_context().find_root().params["config"])
+    click.echo(words)
+    raise SystemExit(not well)
 
 
 def _running(path: Path) -> report.Running | None:
@@ -98,5 +110,5 @@ def sample(trigger: str) -> None:
     click.echo(make_sample(SpaceInvoices.name, *TRIGGERS[trigger]).body)
 
 
-COMMANDS = (status, sinks, events)
+COMMANDS = (status, health, sinks, events)
 CATALOGUE = (triggers, sample)

@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 import click
 
 from poller import control, log
-from poller.config import Config, ConfigError, find, load, state_path
+from poller.config import Config, ConfigError, find, load
 from poller.operations import operations
+from poller.places import state
 from poller.service import wall_ms
 from poller.settings import SettingError
 from poller.sources import SourceError
@@ -64,11 +65,7 @@ def where() -> tuple[Path, ConfigError | None]:
     try:
         return configuration().state.path, None
     except ConfigError as error:
-        named = find(click.get_current_context().find_root().params["config"], os.environ)
-        path = state_path(named) if named and named.is_file() else None
-        if path is None:
-            raise
-        return path, error
+        return state(find(click.get_current_context().find_root().params["config"], os.environ)), error
 
 
 def configured() -> Config | None:

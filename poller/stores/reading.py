@@ -1,7 +1,7 @@
 """What a command reads of the state while a poller runs, or does not: a connection that cannot write."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -39,6 +39,16 @@ class Stored(NamedTuple):
     trigger: str
     recorded_ms: int
     body: bytes
+
+
+class Totals(NamedTuple):
+    """How many streams there are, how many of them are in trouble, and how many deliveries are pending."""
+
+    streams: int
+    failing: int
+    held: int
+    paused: int
+    pending: int
 
 
 class View:
@@ -80,6 +90,16 @@ class View:
         """All streams ever followed."""
         found = self._database.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
         return [rows.standing(row) for row in found]
+
+    def totals(self, resources: Collection[str]) -> Totals:
+        """How it goes with the streams of these resources, and with all deliveries, in numbers."""
+        row = self._database.execute(
+            """SELECT count(*), coalesce(sum(failures > 0), 0), coalesce(sum(held_ms IS NOT NULL), 0),
+                 coalesce(sum(paused), 0), (SELECT count(*) FROM delivery WHERE state = 'pending')
+               FROM stream WHERE resource IN (SELECT value FROM json_each(?))""",
+            [msgspec.json.encode(list(resources)).decode()],
+        ).fetchone()
+        return Totals(*row)
 
     def quarantined(self) -> list[dict[str, Any]]:
         """Records that cannot be followed, with their reasons."""
