@@ -22,14 +22,18 @@ from poller import __version__
 from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.deliver import drain
+from poller.listening import HttpTable
 from poller.log import flush
 from poller.model import Stream
 from poller.operations import operations
+from poller.report import Running
 from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
+from poller.settings import SettingError
 from poller.sources import Denied, SourceError
 from poller.stores import Keep, StoreError
 from poller.stores.opening import OpeningError
+from poller.web import Endpoint, Inside, Status
 
 log = structlog.get_logger()
 
@@ -57,10 +61,12 @@ class Daemon:
         rate: float,
         look_up_every_s: float,
         keep: Keep = Keep(),  # noqa: B008 - it is frozen
+        http: HttpTable = HttpTable(),  # noqa: B008 - it is frozen
     ) -> None:
         self._service = service
         self._database = database
         self._keep = keep
+        self._http = http
         self._rate = rate
         self._look_up_every_s = look_up_every_s
         self._followed: set[Stream] = set()
@@ -79,6 +85,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         control = self._control()
+        endpoint = self._endpoint(control)
         stop = self._service.stop
         drains = [
             threading.Thread(target=drain, args=(queue, stop), name=f"drain-{queue.name}", daemon=True)
@@ -95,6 +102,8 @@ class Daemon:
             log.warning("sink.unknown", sink=sink, pending=pending, hint="they wait until a sink has that name again")
         self._until_signal()
         stop.set()
+        if endpoint:
+            endpoint.close()
         control.close()
         self._scheduler.shutdown(wait=False)
         self._service.wake()
@@ -110,6 +119,29 @@ class Daemon:
         except OSError as error:
             self._service.close()
             raise OpeningError(f"{path} cannot be made: {error.strerror}; see [state] path") from error
+
+    def _endpoint(self, control: Control) -> Endpoint | None:
+        """The HTTP endpoint, where one is configured; raises ``SettingError`` where it cannot be had."""
+        if self._http.listen is None:
+            return None
+        try:
+            return Endpoint(self._http, self._inside())
+        except SettingError:
+            control.close()
+            self._service.close()
+            raise
+
+    def _inside(self) -> Inside:
+        service = self._service
+        status = Status(self._database, lambda: service.plan, lambda: Running(os.getpid(), service.pressed), wall_ms)
+        return Inside(
+            health=str,  # it answers
+            ready=status.ready,
+            status=status,
+            operations=self._commands(),
+            sinks=lambda: [queue.name for queue in service.drains],
+            changed=status.forget,
+        )
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Say so by what takes no lock: the signal may have come while this very thread was holding it."""
@@ -244,4 +276,5 @@ def run(config: Config, service: Service) -> None:
         rate=table.rate,
         look_up_every_s=table.organizations_every,
         keep=config.state.keeping(),
+        http=config.http,
     ).run()

@@ -1,6 +1,6 @@
 """What commands print: tables for people, JSON for programs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,21 +19,30 @@ class Running(NamedTuple):
     pressed: str
 
 
-def status(view: reading.View, plan: Plan, running: Running | None) -> dict[str, Any]:
-    """All that ``poller status`` shows, as plain values; ``running`` is None where no poller runs."""
-    followed = set(plan.watches)
+class Part(NamedTuple):
+    """What is shown where there may be more than can be shown."""
+
+    streams: Sequence[Standing]
+    parked: list[dict[str, Any]]
+    quarantined: list[dict[str, Any]]
+
+
+def status(view: reading.View, plan: Plan, running: Running | None, part: Part | None = None) -> dict[str, Any]:
+    """All that ``poller status`` shows, as plain values, or a part of it; ``running`` is None where no poller runs."""
+    part = part or Part(view.streams(), view.parked(Selection()), view.quarantined())
     return {
         "running": running and running.process,
         "polls_paused": running.pressed if running else "",
-        "streams": [_stream(standing, followed) for standing in view.streams()],
+        "streams": [stream(standing, plan.watches) for standing in part.streams],
         "sinks": sinks(view),
         "held": view.held(),
-        "parked": view.parked(Selection()),
-        "quarantined": view.quarantined(),
+        "parked": part.parked,
+        "quarantined": part.quarantined,
     }
 
 
-def _stream(standing: Standing, followed: set[str]) -> dict[str, Any]:
+def stream(standing: Standing, followed: Container[str]) -> dict[str, Any]:
+    """One stream; it is off where its resource is not among those that are ``followed``."""
     progress = standing.progress
     return {
         "stream": standing.stream.name,
