@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 from poller.breaker import Breaker
 from poller.listening import HttpTable
 from poller.model import Change, Kind, Stream
-from poller.plan import Plan, Target, Watch
+from poller.plan import Target
 from poller.report import Running
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Outgoing, Progress, Settlement, Standing, Step, Verdict
@@ -111,8 +111,7 @@ def demo(folder: Path) -> Iterator[Endpoint]:
     path = folder / "poller.db"
     with closing(SqliteStore(path, "spaceinvoices")) as store:
         fill(store, random.Random(11))
-        watches = {row.name: Watch(row, 60.0, 21600.0, 300.0) for row in RESOURCES.values()}
-        status = Status(path, lambda: Plan(watches, ()), lambda: Running(4711, ""), lambda: NOW_MS)
+        status = Status(path, lambda: RESOURCES, lambda: Running(4711, ""), lambda: NOW_MS)
         inside = Inside(health=str, ready=status.ready, status=status)
         with closing(Endpoint(HttpTable(listen="127.0.0.1:0"), inside)) as endpoint:
             yield endpoint

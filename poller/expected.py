@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from poller.actions import System, find
 from poller.model import Kind
 from poller.problems import nearest
-from poller.routing import TRIGGERS, ActionName, RouteTable, Sinks, route_name, trigger_named
+from poller.routing import ActionName, RouteTable, Sinks, route_name
 from poller.settings import FilePath, Strict
+from poller.triggers import TRIGGERS, trigger_named
 
 
 def _trigger(name: str) -> str:

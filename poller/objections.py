@@ -7,8 +7,9 @@ from poller import expression, shape
 from poller.actions import Action, System, find, inputs
 from poller.expression import Condition
 from poller.plan import Watch
-from poller.routing import TRIGGERS, CaseTable, RouteTable, StepTable, places, route_name
+from poller.routing import CaseTable, RouteTable, StepTable, places, route_name
 from poller.sinks import SinkConfig
+from poller.triggers import TRIGGERS
 
 
 def objections(

@@ -7,7 +7,7 @@ from poller import diff, envelope, route
 from poller import poll as polling
 from poller.deliver import Drain
 from poller.model import Delivered, Later
-from poller.stores import Settlement, Verdict, outbox, upkeep
+from poller.stores import Settlement, Verdict, outbox, transaction, upkeep
 from poller.stores.sqlite import SqliteStore
 
 
@@ -117,12 +117,12 @@ def replay_jumps_the_queue():
 
 def half_a_rollback():
     """A transaction that fails half way is kept as far as it got."""
-    run = SqliteStore._run
 
-    def keep(store, sql, *values):
-        return run(store, "COMMIT" if sql == "ROLLBACK" else sql, *values)
+    def keep(connection):
+        if connection.in_transaction:
+            connection.execute("COMMIT")
 
-    return patch.object(SqliteStore, "_run", keep)
+    return patch.object(transaction, "roll_back", keep)
 
 
 def a_touch_is_a_change():

@@ -13,9 +13,9 @@ from poller.explain import Making, event_in, explain
 from poller.model import CLOUDEVENT, Advanced, Delivered, Gone, Kind, Later, Refused
 from poller.plan import Gate
 from poller.route import scope_of, targets
-from poller.routing import TRIGGERS
 from poller.samples import sample
 from poller.sources.spaceinvoices import RESOURCES
+from poller.triggers import TRIGGERS
 
 TABLES = """
 [sinks.crm]

@@ -20,11 +20,11 @@ from poller.model import Kind
 from poller.plan import Plan, Route
 from poller.problems import nearest
 from poller.route import matches
-from poller.routing import TRIGGERS, trigger_named
 from poller.samples import sample
 from poller.sources.spaceinvoices import RESOURCES, SpaceInvoices
 from poller.stores import reading
 from poller.trial import trial
+from poller.triggers import TRIGGERS, trigger_named
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 _FILE = click.option(

@@ -4,8 +4,8 @@ It is off unless ``[http] listen`` is set. Others see ``Endpoint``, what it is t
 ``Inside.status`` usually is (``Status``).
 """
 
-from poller.web.inside import Asked, Inside
+from poller.web.inside import Answered, Asked, Inside
 from poller.web.server import Endpoint
 from poller.web.status import Status
 
-__all__ = ["Asked", "Endpoint", "Inside", "Status"]
+__all__ = ["Answered", "Asked", "Endpoint", "Inside", "Status"]

@@ -121,10 +121,11 @@ def _session(site: Site, request: Request) -> dict[str, Any]:
     }
 
 
-def _metrics(site: Site, _request: Request) -> Answer:
+def _metrics(site: Site, request: Request) -> Answer:
     if site.inside.metrics is None:
         return text(HTTPStatus.NOT_FOUND, "there are no metrics")
-    return Answer(HTTPStatus.OK, site.inside.metrics(), "text/plain; version=0.0.4; charset=utf-8")
+    found = site.inside.metrics(request.headers.get("accept", ""))
+    return Answer(HTTPStatus.OK, found.body, found.content_type)
 
 
 def _sign_in(site: Site, request: Request) -> Answer:

@@ -14,6 +14,13 @@ class Asked(NamedTuple):
     hours: int = 24
 
 
+class Answered(NamedTuple):
+    """Metrics, and the format that they are in."""
+
+    body: bytes
+    content_type: str
+
+
 def _nothing() -> Collection[str]:
     return ()
 
@@ -23,14 +30,15 @@ class Inside:
     """The daemon as the endpoint sees it.
 
     ``health`` and ``ready`` say what is wrong, in words, or nothing. ``status`` gives plain values. ``metrics`` are in
-    Prometheus' text format; None where there are none. ``operations`` are those of ``poller.operations``, and ``sinks``
-    names all that can be paused; ``changed`` is called after one. All may be called from any thread.
+    the format that an ``Accept`` header prefers; None where there are none. ``operations`` are those of
+    ``poller.operations``, and ``sinks`` names all that can be paused; ``changed`` is called after an operation.
+    All may be called from any thread.
     """
 
     health: Callable[[], str]
     ready: Callable[[], str]
     status: Callable[[Asked], dict[str, Any]]
-    metrics: Callable[[], bytes] | None = None
+    metrics: Callable[[str], Answered] | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict)
     sinks: Callable[[], Collection[str]] = _nothing
     changed: Callable[[], object] = _nothing

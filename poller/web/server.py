@@ -44,6 +44,8 @@ class Endpoint:
         if where is None:
             raise ValueError("[http] listen is not set")
         token = _token(table)
+        self.table = table
+        self._token = token
         listener = _listener(where)
         self.address = Address(*listener.getsockname()[:2])
         door = Door(table, token, self.address.port, time.monotonic)
@@ -63,6 +65,10 @@ class Endpoint:
     def url(self) -> str:
         """Where the page is."""
         return f"http://{self.address.shown}/"
+
+    def stands_for(self, table: HttpTable) -> bool:
+        """Whether another one for this table would be the same; raises ``SettingError`` as the making does."""
+        return table == self.table and _token(table) == self._token
 
     def close(self) -> None:
         """Stop listening, and drop what is still being answered after three seconds. May be called twice."""

@@ -1,7 +1,7 @@
 """What the endpoint shows of the state: ``poller status``, bounded, and what the page draws."""
 
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ import msgspec
 
 from poller import __version__, report
 from poller.model import Kind, format_time
-from poller.plan import Plan
 from poller.stores import StoreError, history, reading
 from poller.stores.opening import OpeningError
 from poller.web.attention import notices
@@ -27,18 +26,18 @@ _KINDS = (*Kind, "other")
 class Status:
     """Shows the state at ``path``, each answer kept for about a second, and the plots' for longer if they cost more.
 
-    ``plan`` and ``running`` are asked each time: a reload may change them.
+    ``followed`` resources and ``running`` are asked for each time: a reload may change them.
     """
 
     def __init__(
         self,
         path: Path,
-        plan: Callable[[], Plan],
+        followed: Callable[[], Collection[str]],
         running: Callable[[], report.Running],
         now_ms: Callable[[], int],
     ) -> None:
         self._path = path
-        self._plan = plan
+        self._followed = followed
         self._running = running
         self._now_ms = now_ms
         self._now = Fresh(self._look, time.monotonic)
@@ -62,19 +61,19 @@ class Status:
         return ""
 
     def _look(self, search: str) -> dict[str, Any]:
-        plan, now_ms = self._plan(), self._now_ms()
+        followed, now_ms = self._followed(), self._now_ms()
         with reading.View(self._path) as view:
             groups = history.groups(view, now_ms)
             many = sum(group.streams for group in groups) > MOST_STREAMS
             chosen = history.streams(view, now_ms, MOST_STREAMS, search=search, trouble=many and not search)
             sinks = [backlog.sink for backlog in view.backlogs()]
             part = report.Part(chosen, history.parked(view, sinks, MOST_ROWS), history.quarantined(view, MOST_ROWS))
-            found = report.status(view, plan, self._running(), part)
+            found = report.status(view, followed, self._running(), part)
             found |= {
                 "version": __version__,
                 "now": format_time(now_ms),
-                "summary": summary(groups, plan.watches),
-                "missing": [report.stream(standing, plan.watches) for standing in history.missing(view, MOST_ROWS)],
+                "summary": summary(groups, followed),
+                "missing": [report.stream(standing, followed) for standing in history.missing(view, MOST_ROWS)],
                 "counts": history.counts(view),
                 "events": [event(stored) for stored in history.newest(view, MOST_EVENTS)],
             }
@@ -96,7 +95,7 @@ class Status:
         }
 
 
-def summary(groups: Sequence[history.Group], followed: Container[str]) -> dict[str, Any]:
+def summary(groups: Sequence[history.Group], followed: Collection[str]) -> dict[str, Any]:
     """The streams in numbers: how many in which state, and by resource."""
     states: dict[str, int] = {}
     resources: dict[str, dict[str, Any]] = {}

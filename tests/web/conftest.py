@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from poller.listening import HttpTable
-from poller.web import Endpoint, Inside
+from poller.web import Answered, Endpoint, Inside
 
 TOKEN = "a-token-of-some-length-0123456789"
 
@@ -87,7 +87,7 @@ class Scripted:
             health=lambda: self.health,
             ready=lambda: self.ready,
             status=status,
-            metrics=lambda: b"# metrics\n",
+            metrics=lambda accept: Answered(b"# metrics\n", f"text/of {accept}"),
             operations={name: operation(name) for name in ("again", "decide", "release", "pause_sink", "pause_stream")},
             sinks=lambda: ["crm"],
         )

@@ -182,8 +182,10 @@ def test_a_short_token_is_refused(monkeypatch, scripted):
 
 
 def test_metrics_are_those_of_the_daemon(serve):
-    """As they are."""
-    assert serve()("/metrics")[::2] == (200, b"# metrics\n")
+    """In the format that is asked for."""
+    found = serve()("/metrics", Accept="prometheus")
+    assert found[::2] == (200, b"# metrics\n")
+    assert found.headers["Content-Type"] == "text/of prometheus"
 
 
 def test_many_ask_at_once(serve):

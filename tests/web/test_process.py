@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import socket
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -83,3 +84,32 @@ def test_a_token_that_is_missing_is_said_before_the_start(site):
     del site.env["POLLER_HTTP_TOKEN"]
     done = site.run()
     assert (done.code, "http.token: the environment variable POLLER_HTTP_TOKEN is not set" in done.err) == (78, True)
+
+
+def test_a_reload_takes_the_endpoint_along(site):
+    """To another port; but not to one that is taken, which leaves all as it was and is shown."""
+    with site.start() as poller, socket.create_server(("127.0.0.1", 0)) as taken:
+        poller.up()
+        text, port = site.config.read_text(), taken.getsockname()[1]
+        site.config.write_text(text.replace('127.0.0.1:0"', f'127.0.0.1:{port}"'))
+        poller.signal(signal.SIGHUP)
+        poller.until(lambda: poller.log("configuration.refused"))
+        found = json.loads(ask(poller, "/status.json")[1])
+        assert found["attention"][0]["what"] == "The new configuration was refused"
+        assert f"127.0.0.1:{port} cannot be listened on" in found["attention"][0]["text"]
+        taken.close()
+        poller.signal(signal.SIGHUP)
+        poller.until(lambda: poller.log("configuration.reloaded"))
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read() == b"ok\n"
+        with pytest.raises(ConnectionRefusedError):
+            ask(poller, "/healthz")
+        assert poller.stop().code == 0
+
+
+def test_metrics_are_told(site):
+    """Those of the daemon."""
+    with site.start() as poller:
+        poller.until(lambda: site.baselined(1))
+        assert b"poller_build_info{" in ask(poller, "/metrics")[1]

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from poller.model import Stream
-from poller.plan import Plan
 from poller.report import Running
 from poller.stores import Progress, Step
 from poller.stores.history import Counted, Group, Latency
@@ -187,7 +186,7 @@ def many(tmp_path):
         store.commit(Stream(f"o{number:03}", "clients"), Step(Progress(baselined_ms=1)), NOW_MS)
     store.pause_stream("o249/clients", paused=True)
     store.close()
-    return Status(path, lambda: Plan({}, ()), lambda: Running(7, ""), lambda: NOW_MS)
+    return Status(path, lambda: (), lambda: Running(7, ""), lambda: NOW_MS)
 
 
 def test_of_many_streams_only_those_in_trouble_are_shown(many):

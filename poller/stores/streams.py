@@ -1,0 +1,54 @@
+"""Where streams stand, a row each. Within a transaction that the store has begun."""
+
+from sqlite3 import Connection
+
+from poller.stores import Decision, Progress, Standing, rows
+
+_ADVANCE = f"""
+  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
+  WHERE id = ?
+"""
+
+
+def standing(connection: Connection, number: int) -> Standing:
+    """Where the stream with this number stands."""
+    return rows.standing(connection.execute(f"SELECT {rows.STANDING} FROM stream WHERE id = ?", [number]).fetchone())
+
+
+def standings(connection: Connection) -> list[Standing]:
+    """Where each stream stands."""
+    found = connection.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource").fetchall()
+    return [rows.standing(row) for row in found]
+
+
+def schedule(connection: Connection, number: int, standing: Standing) -> None:
+    """Keep the schedule and the troubles of a stream."""
+    connection.execute(
+        "UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ? WHERE id = ?",
+        [
+            standing.next_poll_ms,
+            standing.polled_ms,
+            standing.failures,
+            standing.error,
+            standing.suspended,
+            number,
+        ],
+    )
+
+
+def advance(connection: Connection, number: int, progress: Progress, *, decided: bool) -> None:
+    """Keep how far a stream has been followed, and that the operator's decision has been carried out."""
+    connection.execute(_ADVANCE, [*rows.progress_row(progress), decided, number])
+
+
+def decide(connection: Connection, name: str, decision: Decision) -> bool:
+    """Keep the operator's word on the deletions that wait; False if there are none."""
+    sql = """UPDATE stream SET decision = ?, next_poll_ms = 0
+             WHERE org || '/' || resource = ? AND missing > 0"""
+    return connection.execute(sql, [decision, name]).rowcount > 0
+
+
+def pause(connection: Connection, name: str, *, paused: bool) -> bool:
+    """Stop polling the stream of this name until it is resumed; False if there is none."""
+    sql = "UPDATE stream SET paused = ?, next_poll_ms = 0 WHERE org || '/' || resource = ?"
+    return connection.execute(sql, [paused, name]).rowcount > 0
