@@ -21,15 +21,27 @@ class Running(NamedTuple):
 
 def status(view: reading.View, plan: Plan, running: Running | None) -> dict[str, Any]:
     """All that ``poller status`` shows, as plain values; ``running`` is None where no poller runs."""
-    followed = set(plan.watches)
+    followed, streams = set(plan.watches), view.streams()
     return {
         "running": running and running.process,
         "polls_paused": running.pressed if running else "",
-        "streams": [_stream(standing, followed) for standing in view.streams()],
+        "streams": [_stream(standing, followed) for standing in streams],
         "sinks": sinks(view),
         "held": view.held(),
         "parked": view.parked(Selection()),
         "quarantined": view.quarantined(),
+        "silent": [_silent(standing) for standing in streams if standing.silent_ms is not None],
+    }
+
+
+def _silent(standing: Standing) -> dict[str, Any]:
+    pace = standing.progress.pace
+    return {
+        "stream": standing.stream.name,
+        "last_change": _time(pace.changed_ms),
+        "reported": _time(standing.silent_ms),
+        "longest_pause_s": pace.longest_s,
+        "mean_pause_s": pace.mean_s,
     }
 
 
@@ -98,6 +110,10 @@ def status_text(found: dict[str, Any]) -> str:
     if found["polls_paused"]:
         parts.append(f"POLLS PAUSE: {found['polls_paused']}. Deliveries go on, and so do polls when that is over.")
     parts += _held(found["streams"])
+    parts += [
+        f"SILENT: {row['stream']} has not changed since {row['last_change']}, and never paused so long of late."
+        for row in found["silent"]
+    ]
     parts += [
         f"HELD: {row['held']} deliveries of route {row['route']}, more than it lets through at a time.\n"
         f"  Send them?     poller approve {row['route']}\n"

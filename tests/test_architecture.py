@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "gate", "guard"), 1),
-    **dict.fromkeys(("hidden", "pressure", "problems", "retry", "route", "settings", "shape", "signing"), 1),
+    **dict.fromkeys(
+        ("hidden", "notices", "pressure", "problems", "retry", "route", "settings", "shape", "signing", "silence"), 1
+    ),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -36,6 +38,7 @@ APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only
 
 PURE = {"batch", "breaker", "diff", "envelope", "expression", "gate", "guard", "model", "plan", "pressure"}
 PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "problems", "retry", "route", "shape"}
+PURE |= {"alarms", "notices", "silence"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
