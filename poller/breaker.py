@@ -19,6 +19,7 @@ An event that never gets through by its own fault must not stop the others: its 
 RECENT = 20
 GOOD_PROBES = 2
 RAMP_MS = 60_000
+STATES = ("ok", "failing", "open", "paused")
 SHORTEST_WAIT_S = 1.0  # whatever the receiver says
 
 
@@ -51,6 +52,11 @@ class Breaker:
     def is_open(self) -> bool:
         """Whether only probes are sent."""
         return self.opened_ms != 0
+
+    @property
+    def state(self) -> str:
+        """One of ``STATES``, as people are told it."""
+        return "paused" if self.paused else "open" if self.is_open else "failing" if self.failures else "ok"
 
 
 def wait_s(breaker: Breaker, now_ms: int) -> float:

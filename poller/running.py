@@ -1,6 +1,8 @@
 """One poll under way: what it knows, and how what it sees becomes a committed step."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
@@ -9,6 +11,7 @@ import structlog
 
 from poller import diff, envelope, notices, route, silence
 from poller.diff import Finding, Rules
+from poller.meter import Meter
 from poller.model import Change, Kind, Mark, Page, Quarantined, Record, State, Stream
 from poller.notices import Notice
 from poller.plan import Plan, Scope, Watch
@@ -27,7 +30,8 @@ UNREAD = 0
 class Tools:
     """What every poll needs.
 
-    ``wake`` is called after a commit that holds events; ``turns`` keep two polls of one stream apart.
+    ``wake`` is called after a commit that holds events; ``polling`` is entered, with the stream's name, for as long as
+    a poll lasts; ``turns`` keep two polls of one stream apart.
     """
 
     source: Source
@@ -35,7 +39,9 @@ class Tools:
     plan: Plan
     now_ms: Callable[[], int]
     wake: Callable[[], None] = lambda: None
+    polling: Callable[[str], AbstractContextManager[object]] = nullcontext
     turns: dict[Stream, Lock] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
 
     def outgoing(self, notice: Notice | None) -> list[Outgoing]:
         """A notice on its way to where routes name it; nothing where none does."""
@@ -86,8 +92,14 @@ class Poll:
     ) -> tuple[list[Finding], list[Quarantined]]:
         """What these whole records mean beside what is remembered of them."""
         fresh = diff.differing(diff.newest(records).values(), marks)
+        self.count_seen(len(records), unchanged=len(records) - len(fresh))
         known = [marks[record.id] for record in fresh if record.id in marks]
         return diff.compare(fresh, marks, self.tools.store.bodies(known), rules, parent)
+
+    def count_seen(self, seen: int, *, unchanged: int) -> None:
+        """Count records that were compared, and those of them that were as remembered."""
+        self.tools.meter.count("records_seen", seen, resource=self.stream.resource)
+        self.tools.meter.count("records_unchanged", unchanged, resource=self.stream.resource)
 
     def commit(
         self,
@@ -105,6 +117,7 @@ class Poll:
         self.progress = step.progress
         self.events += events
         self.tainted |= bool(quarantined)
+        self._count(step)
         if events or step.notices:
             self.tools.wake()
         for record in quarantined:
@@ -133,6 +146,13 @@ class Poll:
         if after.baselined_ms is not None and self.progress.baselined_ms is None:
             found += self.tools.outgoing(notices.baseline_completed(self.stream, after.baselined_ms, after.live))
         return found
+
+    def _count(self, step: Step) -> None:
+        meter = self.tools.meter
+        for trigger, events in Counter(outgoing.trigger for outgoing in step.outgoing).items():
+            meter.count("events", events, trigger=trigger)
+        if step.quarantined:
+            meter.count("records_quarantined", len(step.quarantined), resource=self.stream.resource)
 
     def _outgoing(self, findings: Iterable[Finding], now_ms: int) -> list[Outgoing]:
         if not self.watch.announces:

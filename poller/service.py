@@ -3,9 +3,11 @@
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -15,18 +17,23 @@ from poller.alarms import alarmed, raised
 from poller.config import Config
 from poller.connections import connections
 from poller.deliver import Drain
-from poller.model import Stream, format_time
+from poller.envelope import trigger
+from poller.meter import Meter
+from poller.model import Kind, Stream, format_time
 from poller.notices import Notice
 from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
+from poller.pulse import Pulse
 from poller.running import Tools
 from poller.schedule import after_poll
+from poller.settings import SettingError
 from poller.shaped import Shaped, Shapes
 from poller.signing import EARLIEST_S
-from poller.sinks import Sink
-from poller.sources import Source, SourceError
-from poller.sources.spaceinvoices import SpaceInvoices
+from poller.signs import Signs
+from poller.sinks import Sink, SinkConfig
+from poller.sources import Denied, Source, SourceError
+from poller.sources.spaceinvoices import ANSWER_S, SpaceInvoices
 from poller.stores import Keep, Outgoing, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
 
@@ -48,7 +55,10 @@ def wall_ms() -> int:
 
 
 class Service:
-    """A source, a store and sinks at work together; ``stop`` ends every wait of theirs."""
+    """A source, a store and sinks at work together; ``stop`` ends every wait of theirs.
+
+    ``turns`` are those of the service before on the same store, as in ``Tools``.
+    """
 
     def __init__(
         self,
@@ -58,12 +68,17 @@ class Service:
         sinks: dict[str, Sink],
         stop: threading.Event,
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        turns: dict[Stream, threading.Lock] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.plan = plan
         self.source = source
         self.store = store
         self.stop = stop
         self.limits = limits
+        self.pulse = Pulse()
+        self.meter = meter or Meter()
+        self.meter.begin(resource=plan.watches, trigger=_triggers(plan), sink=sinks)
         self._full: dict[str, str] = {}
         self._measured_at = float("-inf")
         self._stalled = ""
@@ -72,10 +87,24 @@ class Service:
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
         self.drains = [
-            Drain(name, sink, store, sender, wall_ms, random.random, outgoing=self._outgoing, rouse=self.wake)
+            Drain(
+                name,
+                sink,
+                store,
+                sender,
+                wall_ms,
+                random.random,
+                pulse=self.pulse,
+                meter=self.meter,
+                outgoing=self._outgoing,
+                rouse=self.wake,
+            )
             for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
         ]
-        self.tools = Tools(source, store, plan, wall_ms, self.wake)
+        polling = partial(self.pulse.polling, budget_s=ANSWER_S)
+        turns = {} if turns is None else turns
+        signs = Signs(source, self.pulse.moved)
+        self.tools = Tools(signs, store, plan, wall_ms, self.wake, polling, turns, self.meter)
 
     def wake(self) -> None:
         """Let every sink look for what is due."""
@@ -94,6 +123,7 @@ class Service:
         began_s = time.monotonic()
         standing = self.store.standing(stream)
         if standing.paused or self.under_pressure():
+            self.meter.count("polls", resource=stream.resource, outcome="paused")
             wait_s = self.plan.watches[stream.resource].every_s if standing.paused else PRESSURE_EVERY_S
             return replace(standing, next_poll_ms=wall_ms() + int(wait_s * 1000), error=self.pressed)
         error: SourceError | StoreError | None = None
@@ -102,13 +132,18 @@ class Service:
         except (SourceError, StoreError) as trouble:
             error = trouble
         except Exception as bug:
+            self.meter.count("defects", loop="poll")
             log.exception("stream.broken", stream=stream.name)
             error = SourceError(f"a defect in poller: {type(bug).__name__}")
+        if error and self.stop.is_set():
+            return standing  # it was abandoned, which is no trouble of the stream
+        self.meter.count("polls", resource=stream.resource, outcome=_outcome(error))
+        self.meter.observe("poll_seconds", time.monotonic() - began_s, resource=stream.resource)
         standing = self._keep(stream, error, began_s)
         parent = self.plan.watches[stream.resource].resource.parent
         if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
             self._keep(Stream(stream.org, parent), None, began_s)
-        if error and not self.stop.is_set():
+        if error:
             event = "stream.suspended" if standing.suspended else "stream.failed"
             log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)
         return standing
@@ -187,13 +222,30 @@ class Service:
 
     def close(self) -> None:
         """Wait a little for sends under way, keep their answers, and leave the state clean."""
-        ends_at = time.monotonic() + DRAIN_S
+        self.end(DRAIN_S)
+        self.store.close()
+
+    def end(self, timeout_s: float) -> None:
+        """Wait so long for sends under way, keep their answers, and close all but the store."""
+        ends_at = time.monotonic() + timeout_s
         for queue in self.drains:
-            queue.finish(max(0.0, ends_at - time.monotonic()))
+            try:
+                queue.finish(max(0.0, ends_at - time.monotonic()))
+            except StoreError as error:  # then they are sent again
+                log.warning("sink.stalled", sink=queue.name, reason=str(error))
             queue.sink.close()
         for sender in self.senders:
             sender.shutdown(wait=False, cancel_futures=True)
-        self.store.close()
+        self.source.close()
+
+
+def _outcome(error: SourceError | StoreError | None) -> str:
+    """How a poll ended, as the meter has it."""
+    return "ok" if error is None else "denied" if isinstance(error, Denied) else "failed"
+
+
+def _triggers(plan: Plan) -> list[str]:
+    return [trigger(watch.resource, kind) for watch in plan.watches.values() if watch.announces for kind in Kind]
 
 
 def _unset_clock() -> dict[str, str]:
@@ -207,7 +259,7 @@ def _suspended(standing: Standing, reason: str, now_ms: int) -> Standing:
     return alarmed(replace(standing, suspended=True, error=reason), 0.0, now_ms)
 
 
-def source(config: Config, stop: threading.Event | None = None) -> SpaceInvoices:
+def source(config: Config, stop: threading.Event | None = None, meter: Meter | None = None) -> SpaceInvoices:
     """The API as the configuration names it; raises ``SettingError`` where the token cannot be read."""
     table = config.source
     return SpaceInvoices(
@@ -216,6 +268,7 @@ def source(config: Config, stop: threading.Event | None = None) -> SpaceInvoices
         rate=table.rate,
         organizations=table.organizations,
         stop=stop,
+        meter=meter,
     )
 
 
@@ -225,14 +278,48 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     ``state`` is another database than its own; without ``deliver`` there are no sinks. Raises
     ``SettingError`` and ``OpeningError``.
     """
+    path = state or config.state.path
+    return _put_together(
+        config, lambda name: SqliteStore(path, name, accept_loss=accept_loss), {}, Meter(), deliver=deliver
+    )
+
+
+def renew(config: Config, before: Service) -> Service:
+    """Put together what the configuration asks for, on the store of the service ``before``, which goes on meanwhile.
+
+    Raises ``SettingError`` and ``StoreError``; then nothing is left of it.
+    """
+    return _put_together(config, lambda _: before.store, before.tools.turns, before.meter, deliver=True)
+
+
+def _put_together(
+    config: Config,
+    open_store: Callable[[str], SqliteStore],
+    turns: dict[Stream, threading.Lock],
+    meter: Meter,
+    *,
+    deliver: bool,
+) -> Service:
     stop = threading.Event()
-    api = source(config, stop)
-    receivers: dict[str, Sink] = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
-    queues = config.queues() if deliver else ()
-    ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
-    store = SqliteStore(state or config.state.path, api.name, accept_loss=accept_loss)
-    shape_of = Shapes(config.ways().shapes, store.shape)
-    store.keep_shapes(config.shapes())
-    sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
-    sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
-    return Service(config.plan(), api, store, sinks, stop, config.state.limits())
+    with ExitStack() as made:
+        api = source(config, stop, meter)
+        receivers: dict[str, Sink] = {}
+        for name, table in config.sinks.items() if deliver else ():
+            receivers[name] = _made(name, table)
+            made.callback(receivers[name].close)
+        queues = config.queues() if deliver else ()
+        ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
+        store = open_store(api.name)
+        shape_of = Shapes(config.ways().shapes, store.shape)
+        store.keep_shapes(config.shapes())
+        sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
+        sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
+        made.pop_all()
+    return Service(config.plan(), api, store, sinks, stop, config.state.limits(), turns, meter)
+
+
+def _made(name: str, table: SinkConfig) -> Sink:
+    try:
+        return table.sink()
+    except SettingError as error:
+        raise SettingError(f"sinks.{name}: {error}") from error

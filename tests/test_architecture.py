@@ -13,9 +13,8 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("batch", "breaker", "diff", "envelope", "expression", "gate", "guard"), 1),
-    **dict.fromkeys(
-        ("hidden", "notices", "pressure", "problems", "retry", "route", "settings", "shape", "signing", "silence"), 1
-    ),
+    **dict.fromkeys(("hidden", "meter", "notices", "pressure", "problems", "pulse", "retry", "route", "settings"), 1),
+    **dict.fromkeys(("shape", "signing", "silence"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -29,6 +28,7 @@ PARTS = {
     "connections": "config",
     "expected": "config",
     "objections": "config",
+    "places": "config",
     "routing": "config",
     "tables": "config",
     "triggers": "config",
@@ -44,13 +44,14 @@ IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", 
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
 
 OWNERS = {  # the modules that may import a package; a name without a dot stands for its submodules too
-    "apscheduler": {"daemon"},
+    "apscheduler": {"agenda"},
     "click": {"shell"},
     "cryptography": {"signing"},
     "httpcore": {"http", "sources", "sinks"},
     "httpx": {"http", "sources", "sinks"},
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
+    "prometheus_client": {"exposition"},
     "pydantic": {"actions", "config", "problems", "settings", "sinks"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
