@@ -25,6 +25,7 @@ GAUGES: Mapping[str, Row] = {
             {},
         ),
         Row("streams", "Streams by state.", {"resource": None, "state": STREAM_STATES}),
+        Row("streams_silent", "Streams that have not changed for much longer than they ever do.", _RESOURCE),
         Row("stream_interval_seconds", "How often each stream is polled, as configured.", _RESOURCE),
         Row(
             "stream_oldest_poll_timestamp_seconds",
