@@ -128,12 +128,15 @@ def prometheus(folder, target):
 
 
 def answer_of(client, process, path, query):
-    """What Prometheus says, or None while it does not listen yet."""
+    """What Prometheus says, or None while it is not there yet."""
     assert process.poll() is None, "Prometheus ended"
     try:
-        answer = client.get(path, params=query).json()
+        response = client.get(path, params=query)
     except httpx.TransportError:
         return None
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return None
+    answer = response.json()
     return answer["data"] if answer["status"] == "success" else pytest.fail(f"{query}: {answer['error']}")
 
 
