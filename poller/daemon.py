@@ -16,16 +16,21 @@ from poller.agenda import Agenda
 from poller.changes import hastened
 from poller.config import Config
 from poller.control import Command, Control, socket_path
+from poller.front import Front
 from poller.generation import Generation
 from poller.log import flush
+from poller.metrics import render, scrape_of
 from poller.notify import Notifier
 from poller.reload import Refused, Reloaded, renewed, warn
+from poller.report import Running
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
+from poller.settings import SettingError
 from poller.signals import Signals
 from poller.sketch import sketch
 from poller.stores import StoreError
 from poller.stores.opening import OpeningError
 from poller.watchdog import Watchdog
+from poller.web import Answered, Inside, Status
 
 log = structlog.get_logger()
 
@@ -69,11 +74,13 @@ class Daemon:
         self._watchdog = Watchdog(
             self._notifier, lambda: self._generation.service, self._database, lambda: self._refused
         )
+        self._front = Front(self._inside())
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then finish what is under way. A second signal ends the process."""
         self._signals.catch(SIGTERM, SIGINT, *([SIGHUP] if self._read else []))
         control = self._control()
+        self._show(control)
         self._agenda.begin()
         self._generation.begin()
         self._agenda.at(wall_ms(), self._tidy, "tidying")
@@ -84,6 +91,7 @@ class Daemon:
         while self._next_signal() == SIGHUP:
             self._reload()
         self._notifier.stopping()
+        self._front.close()
         control.close()
         self._agenda.end()
         self._generation.end(0.0, DRAIN_S)
@@ -100,6 +108,37 @@ class Daemon:
         except OSError as error:
             self._generation.service.close()
             raise OpeningError(f"{path} cannot be made: {error.strerror}; see [state] path") from error
+
+    def _show(self, control: Control) -> None:
+        try:
+            self._front.follow(self._generation.config.http)
+        except SettingError:
+            control.close()
+            self._generation.service.close()
+            raise
+
+    def _inside(self) -> Inside:
+        """What the endpoint is told: of the generation that is at work when it asks."""
+        status = Status(self._database, lambda: self._generation.service.plan.watches, self._running, wall_ms)
+        return Inside(
+            health=lambda: str(self._ping()["trouble"]),
+            ready=status.ready,
+            status=status,
+            metrics=self._metrics,
+            operations=self._operations(),
+            sinks=self._sinks,
+            changed=status.forget,
+        )
+
+    def _running(self) -> Running:
+        told = self._ping()
+        return Running(told["pid"], told["pressed"], told["resources"], told["reloaded"])
+
+    def _metrics(self, accept: str) -> Answered:
+        generation = self._generation
+        organizations = generation.config.http.organizations
+        scrape = scrape_of(generation.service, self._database, self.reloaded, organizations=organizations)
+        return Answered(*render(scrape, accept))
 
     def _next_signal(self) -> int:
         offset_ms = _offset_ms()
@@ -149,6 +188,11 @@ class Daemon:
         """Build the whole new generation first, and end the old one only then; raises ``Refused``."""
         assert self._read is not None  # noqa: S101 - else the signal is not caught
         config, service = renewed(self._read, self._generation.config, self._generation.service)
+        try:
+            self._front.follow(config.http)
+        except SettingError as error:
+            service.end(0.0)
+            raise Refused(str(error)) from error
         warn(self._generation.config, config)
         self._generation.end(RELOAD_POLLS_S, RELOAD_SENDS_S, lambda: self._signals.stopping)
         sooner = hastened(self._generation.service.plan, service.plan)
@@ -167,8 +211,10 @@ class Daemon:
 
     def _commands(self) -> dict[str, Command]:
         """What the socket takes."""
-        operations = {name: partial(self._operate, name) for name in self._generation.operations()}
-        return {"ping": self._ping, "reload": self._ask_to_reload, "outline": self._outline} | operations
+        return {"ping": self._ping, "reload": self._ask_to_reload, "outline": self._outline} | self._operations()
+
+    def _operations(self) -> dict[str, Command]:
+        return {name: partial(self._operate, name) for name in self._generation.operations()}
 
     def _ping(self) -> dict[str, Any]:
         service = self._generation.service

@@ -27,6 +27,7 @@ PARTS = {
     "plan": "model",
     "connections": "config",
     "expected": "config",
+    "listening": "config",
     "objections": "config",
     "places": "config",
     "routing": "config",
@@ -71,6 +72,7 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "sqlite_utils": {"stores"},
     "structlog": {"log", "deliver", "poll", "shell"},
     "tabulate": {"shell"},
+    "waitress": {"web"},
 }
 
 SQL = re.compile(

@@ -1,7 +1,7 @@
 """What a command reads of the state while a poller runs, or does not: a connection that cannot write."""
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -85,6 +85,10 @@ class View:
             raise StoreError(f"{self._path} cannot be read now: {error}") from error
         if isinstance(error, sqlite3.DatabaseError):
             raise LostError(f"{self._path} is damaged: {error}") from error
+
+    def rows(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """What a statement of this package finds."""
+        return self._connection.execute(sql, values).fetchall()
 
     def streams(self) -> list[Standing]:
         """All streams ever followed."""
