@@ -85,3 +85,6 @@ class Scripted:
     def count(self, _stream: Stream, _parent: str = "") -> int:
         """As many as the poller follows."""
         return self.live
+
+    def close(self) -> None:
+        """There is nothing to close."""

@@ -1,5 +1,28 @@
-"""``python -m poller`` is ``poller``."""
+"""``poller``, and ``python -m poller``: the command line, but for the one command that has to be quick."""
 
-from poller.cli import main
+import sys
+from pathlib import Path
 
-main()
+
+def main() -> None:
+    """Carry out a command."""
+    match sys.argv[1:]:
+        case ["health"]:
+            _health(None)
+        case ["--config", config, "health"]:
+            _health(Path(config))
+    from poller.cli import main as command_line  # noqa: PLC0415 - it imports everything: half a second
+
+    command_line(prog_name="poller")
+
+
+def _health(config: Path | None) -> None:
+    from poller.health import health  # noqa: PLC0415 - the others do without
+
+    well, told = health(config)
+    print(told)  # noqa: T201 - this is the command line
+    raise SystemExit(not well)
+
+
+if __name__ == "__main__":
+    main()

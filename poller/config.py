@@ -1,6 +1,5 @@
-"""The configuration: its tables, where it is found, and what the loops need of it."""
+"""The configuration: its tables, and what the loops need of it."""
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,25 +11,20 @@ from poller import connections, expected, routing
 from poller.actions import System, reading, systems
 from poller.actions.connections import ConnectionTable
 from poller.actions.connections import table as connection_table
+from poller.listening import HttpTable
 from poller.model import Resource
 from poller.objections import objections
+from poller.places import ConfigError, find, toml
 from poller.plan import Plan, Target, Watch
 from poller.problems import nearest, problems
 from poller.settings import SettingError, Strict, secrets, unprinted
 from poller.sinks import SinkConfig, kinds
 from poller.sources.spaceinvoices import RESOURCES
-from poller.tables import TOKEN_VARIABLE, ResourceTable, ResourceTables, SinkName, SourceTable, StateTable
+from poller.tables import ResourceTable, ResourceTables, SinkName, SourceTable, StateTable
 
-_PLACES = (Path("config.toml"), Path("/etc/poller/config.toml"))
+__all__ = ["Config", "ConfigError", "find", "load"]
+
 _TELLING = 12  # characters: a shorter part of a URL is hardly a secret, and hiding it would hide words
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the text lists every problem, one a line: ``file: key: what``."""
-
-    def __init__(self, origin: str, found: list[str]) -> None:
-        self.problems = tuple(found)
-        super().__init__("\n".join(f"{origin}: {problem}" if origin else problem for problem in found))
 
 
 class Config(Strict):
@@ -46,6 +40,7 @@ class Config(Strict):
     systems: dict[str, Any] = Field(default_factory=dict)
     connections: dict[str, ConnectionTable] = Field(default_factory=dict)
     state: StateTable = StateTable()
+    http: HttpTable = HttpTable()
     test: Annotated[tuple[expected.ExpectedTable, ...], Field(strict=False)] = ()
 
     def known_systems(self) -> Mapping[str, System]:
@@ -75,7 +70,8 @@ class Config(Strict):
         sinks = tuple(Target(name, table.order) for name, table in self.sinks.items())
         ways = self.ways()
         origin = self.source.origin if ways.stamps else ""
-        return Plan({watch.resource.name: watch for watch in self.watches()}, ways.routes, sinks, origin)
+        watches = {watch.resource.name: watch for watch in self.watches()}
+        return Plan(watches, ways.routes, sinks, origin, self.source.base_url, self.source.organizations)
 
     def watches(self) -> Sequence[Watch]:
         """What is followed, in the order of ``plan``."""
@@ -126,51 +122,12 @@ class Config(Strict):
         )
 
 
-def find(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The configuration file to ``load``: ``explicit``, else ``$POLLER_CONFIG``, else the first there is.
-
-    None where there is none and the token in the environment is enough; ``ConfigError`` where it is not there.
-    """
-    named = explicit or (Path(environ["POLLER_CONFIG"]) if environ.get("POLLER_CONFIG") else None)
-    if named is not None:
-        return named
-    for place in _PLACES:
-        if _is_there(place):
-            return place
-    if environ.get(TOKEN_VARIABLE, "").strip():
-        return None
-    places = " or ".join(str(place) for place in _PLACES)
-    raise ConfigError("", [f"no configuration: set {TOKEN_VARIABLE}, or write {places}, or name a file with --config"])
-
-
-def _is_there(place: Path) -> bool:
-    try:
-        return place.exists()
-    except OSError:  # in a folder that is closed to us: reading it will say so
-        return True
-
-
 def load(path: Path | None) -> Config:
     """Read and check a configuration file; without one (None) everything is at its default.
 
     Raises ``ConfigError``. Secrets are not read: ``Config.check_secrets`` does that.
     """
-    return _config({}, "") if path is None else _config(_toml(path), str(path))
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    text = ""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        return tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(str(path), [f"cannot be read: {error.strerror or error}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(path), [f"is not UTF-8: byte {error.start} is not"]) from None
-    except (ValueError, RecursionError) as error:  # also a number or a nesting beyond all measure
-        line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
-        what = str(error).replace("at end of document", f"at line {line}, column {column}, the end of the file")
-        raise ConfigError(str(path), [f"is not TOML: {what}"]) from error
+    return _config({}, "") if path is None else _config(toml(path), str(path))
 
 
 def _config(raw: Mapping[str, Any], origin: str) -> Config:

@@ -7,31 +7,24 @@ for its owner alone.
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import structlog
 
+from poller.asking import NotRunning, ask, line, short, socket_path
 from poller.log import clean
+
+__all__ = ["Command", "Control", "NotRunning", "ask", "socket_path"]
 
 log = structlog.get_logger()
 
-_LONGEST = 65536
 _TIMEOUT_S = 10.0
 
 Command = Callable[..., dict[str, Any]]
-
-
-class NotRunning(Exception):
-    """No poller listens for this state."""
-
-
-def socket_path(database: Path) -> Path:
-    """Where the poller of this database listens."""
-    return database.with_name(f"{database.name}.sock")
 
 
 class Control:
@@ -44,7 +37,7 @@ class Control:
         path.unlink(missing_ok=True)
         umask = os.umask(0o177)
         try:
-            with _short(path) as name:
+            with short(path) as name:
                 self._socket.bind(name)
         except OSError:
             self._socket.close()
@@ -70,7 +63,7 @@ class Control:
             with connection:
                 connection.settimeout(_TIMEOUT_S)
                 try:
-                    connection.sendall(json.dumps(self._answer(_line(connection))).encode() + b"\n")
+                    connection.sendall(json.dumps(self._answer(line(connection))).encode() + b"\n")
                 except OSError as error:
                     log.warning("control.lost", reason=str(error))
 
@@ -83,43 +76,3 @@ class Control:
         except Exception as error:
             log.exception("control.failed")
             return {"error": clean(f"{type(error).__name__}: {error}")}
-
-
-def ask(database: Path, command: str, **request: object) -> dict[str, Any]:
-    """Have the running poller of this state carry out a command; raises ``NotRunning``."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_TIMEOUT_S)
-        try:
-            with _short(socket_path(database)) as name:
-                connection.connect(name)
-            connection.sendall(json.dumps({"command": command, **request}).encode() + b"\n")
-            return _line(connection)
-        except (FileNotFoundError, ConnectionError) as error:
-            raise NotRunning from error
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name for the socket within the 107 bytes that the system allows: by way of its folder if need be."""
-    if len(os.fsencode(path)) < 100:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
-def _line(connection: socket.socket) -> dict[str, Any]:
-    text = b""
-    while not text.endswith(b"\n") and len(text) < _LONGEST:
-        piece = connection.recv(_LONGEST)
-        if not piece:
-            break
-        text += piece
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {"error": "that was not one line of JSON"}
-    return found if isinstance(found, dict) else {}

@@ -1,41 +1,45 @@
-"""The daemon: the schedule, threads, signals, start and stop."""
+"""The daemon: threads, signals, start, reload and stop."""
 
 import os
-import random
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from queue import Empty, SimpleQueue
-from types import FrameType
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from signal import SIGHUP, SIGINT, SIGTERM
 from typing import Any, NoReturn
 
+import msgspec
 import structlog
-from apscheduler.executors.pool import ThreadPoolExecutor as JobPool
-from apscheduler.jobstores.base import JobLookupError
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from poller import __version__
+from poller.agenda import Agenda
+from poller.changes import hastened
 from poller.config import Config
 from poller.control import Command, Control, socket_path
-from poller.deliver import drain
+from poller.front import Front
+from poller.generation import Generation
 from poller.log import flush
-from poller.model import Stream
-from poller.operations import operations
-from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
+from poller.metrics import render, scrape_of
+from poller.notify import Notifier
+from poller.reload import Refused, Reloaded, renewed, warn
+from poller.report import Running
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
-from poller.sources import Denied, SourceError
-from poller.stores import Keep, StoreError
+from poller.settings import SettingError
+from poller.signals import Signals
+from poller.sketch import sketch
+from poller.stores import StoreError
 from poller.stores.opening import OpeningError
+from poller.watchdog import Watchdog
+from poller.web import Answered, Inside, Status
 
 log = structlog.get_logger()
 
-LOOK_UP_RETRY_S = 30.0
-STORE_RETRY_S = 30.0
 TIDY_EVERY_MS = 600_000
+
+RELOAD_POLLS_S = 10.0
+"""How long a reload waits for polls under way; then they are abandoned, and made again by the new configuration."""
+RELOAD_SENDS_S = 30.0
+"""How long a reload waits for sends under way; then they are abandoned, and what they carried stays due."""
 
 CLOCK_LOOK_S = 5.0
 """How often it is looked whether the clock was set back."""
@@ -44,181 +48,200 @@ ADJUSTED_MS = 1000
 
 
 class Daemon:
-    """Polls on a schedule and delivers at once, until a signal.
+    """Polls on a schedule and delivers at once, until a signal; by SIGHUP, under the configuration as it is then.
 
-    ``rate`` is the source's, in requests a second: the first polls of new streams are spread to fit into it.
+    ``read`` gives that, checked, with every secret readable; without it SIGHUP ends the process.
     """
 
     def __init__(
         self,
+        config: Config,
         service: Service,
-        database: Path,
         *,
-        rate: float,
-        look_up_every_s: float,
-        keep: Keep = Keep(),  # noqa: B008 - it is frozen
+        read: Callable[[], Config] | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
-        self._service = service
-        self._database = database
-        self._keep = keep
-        self._rate = rate
-        self._look_up_every_s = look_up_every_s
-        self._followed: set[Stream] = set()
-        self._stopping = False
-        self._signals: SimpleQueue[int] = SimpleQueue()
-        self._scheduler = BackgroundScheduler(
-            timezone=UTC,
-            executors={"default": JobPool(POLL_THREADS)},
-            # A poll plans the next one while it still counts as an instance itself: at the limit, one that is due at
-            # once would be skipped, and the stream forgotten. Two polls of a stream are kept apart by ``Tools.turns``.
-            job_defaults={"coalesce": True, "max_instances": 1_000_000, "misfire_grace_time": None},
+        self._database = config.state.path
+        self._store = service.store
+        self._read = read
+        self._notifier = notifier or Notifier()
+        self._agenda = Agenda(POLL_THREADS)
+        self._generation = Generation(config, service, self._agenda)
+        self._signals = Signals()
+        self._asked = 0  # for reloads, by way of the socket
+        self._answered = 0
+        self.reloaded: Reloaded | None = None
+        self._watchdog = Watchdog(
+            self._notifier, lambda: self._generation.service, self._database, lambda: self._refused
         )
+        self._front = Front(self._inside())
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then finish what is under way. A second signal ends the process."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        self._signals.catch(SIGTERM, SIGINT, *([SIGHUP] if self._read else []))
         control = self._control()
-        stop = self._service.stop
-        drains = [
-            threading.Thread(target=drain, args=(queue, stop), name=f"drain-{queue.name}", daemon=True)
-            for queue in self._service.drains
-        ]
-        for thread in drains:
-            thread.start()
-        self._scheduler.start()
-        self._follow({standing.stream.org for standing in self._service.store.streams() if not standing.suspended})
-        self._at(wall_ms(), self._look_up, "organizations")
-        self._at(wall_ms(), self._tidy, "tidying")
-        log.info("poller.started", version=__version__, sinks=[queue.name for queue in self._service.drains])
-        for sink, pending in self._service.unknown_sinks().items():
-            log.warning("sink.unknown", sink=sink, pending=pending, hint="they wait until a sink has that name again")
-        self._until_signal()
-        stop.set()
+        self._show(control)
+        self._agenda.begin()
+        self._generation.begin()
+        self._agenda.at(wall_ms(), self._tidy, "tidying")
+        self._agenda.every(self._watchdog.every_s, self._watchdog.beat, "watchdog")
+        self._watchdog.beat()
+        self._notifier.ready()
+        log.info("poller.started", version=__version__, sinks=self._sinks())
+        while self._next_signal() == SIGHUP:
+            self._reload()
+        self._notifier.stopping()
+        self._front.close()
         control.close()
-        self._scheduler.shutdown(wait=False)
-        self._service.wake()
-        for thread in drains:
-            thread.join(DRAIN_S)
-        self._service.close()
+        self._agenda.end()
+        self._generation.end(0.0, DRAIN_S)
+        self._store.close()
         log.info("poller.stopped")
+
+    def _sinks(self) -> list[str]:
+        return [queue.name for queue in self._generation.service.drains]
 
     def _control(self) -> Control:
         path = socket_path(self._database)
         try:
             return Control(path, self._commands())
         except OSError as error:
-            self._service.close()
+            self._generation.service.close()
             raise OpeningError(f"{path} cannot be made: {error.strerror}; see [state] path") from error
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """Say so by what takes no lock: the signal may have come while this very thread was holding it."""
-        if self._stopping:
-            os._exit(128 + number)
-        self._stopping = True
-        self._signals.put(number)
+    def _show(self, control: Control) -> None:
+        try:
+            self._front.follow(self._generation.config.http)
+        except SettingError:
+            control.close()
+            self._generation.service.close()
+            raise
 
-    def _until_signal(self) -> None:
+    def _inside(self) -> Inside:
+        """What the endpoint is told: of the generation that is at work when it asks."""
+        status = Status(self._database, lambda: self._generation.service.plan.watches, self._running, wall_ms)
+        return Inside(
+            health=lambda: str(self._ping()["trouble"]),
+            ready=status.ready,
+            status=status,
+            metrics=self._metrics,
+            operations=self._operations(),
+            sinks=self._sinks,
+            changed=status.forget,
+        )
+
+    def _running(self) -> Running:
+        told = self._ping()
+        return Running(told["pid"], told["pressed"], told["resources"], told["reloaded"])
+
+    def _metrics(self, accept: str) -> Answered:
+        generation = self._generation
+        organizations = generation.config.http.organizations
+        scrape = scrape_of(generation.service, self._database, self.reloaded, organizations=organizations)
+        return Answered(*render(scrape, accept))
+
+    def _next_signal(self) -> int:
         offset_ms = _offset_ms()
-        while True:
-            with suppress(Empty):
-                self._signals.get(timeout=CLOCK_LOOK_S)
-                return
+        while (number := self._signals.next(CLOCK_LOOK_S)) is None:
             before_ms, offset_ms = offset_ms, _offset_ms()
             if offset_ms < before_ms - ADJUSTED_MS:
                 self._set_back(before_ms - offset_ms)
+        return number
 
     def _set_back(self, by_ms: int) -> None:
         """Plan anew what was planned by a clock that was set back, else all would stand still for as long."""
         log.warning("clock.set_back", by_s=round(by_ms / 1000))
-        for job in self._scheduler.get_jobs():
-            with suppress(JobLookupError):  # it has just begun
-                job.modify(next_run_time=job.next_run_time - timedelta(milliseconds=by_ms))
+        self._agenda.set_back(by_ms)
         try:
-            self._service.store.set_back(by_ms, wall_ms())
+            self._store.set_back(by_ms, wall_ms())
         except StoreError as error:
             log.warning("clock.failed", reason=str(error))
-        self._service.wake()
+        self._generation.service.wake()
 
-    def _at(self, time_ms: int, job: Callable[..., None], name: str, *arguments: object) -> None:
-        moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-        self._scheduler.add_job(job, "date", arguments, run_date=moment, id=name, replace_existing=True)
-
-    def _look_up(self) -> None:
-        """See which organizations there are; again later, sooner if that failed."""
-        wait_s = self._look_up_every_s
+    def _reload(self) -> None:
+        """Go on under the configuration as it is now, or, where that cannot be used, as before."""
+        asked = self._asked
+        self._notifier.reloading()
         try:
-            orgs = {organization.id for organization in self._service.source.organizations()}
-            self._unfollow(orgs)
-            self._follow(orgs)
-        except (SourceError, StoreError) as error:
-            wait_s = CEILING_S if isinstance(error, Denied) else min(wait_s, LOOK_UP_RETRY_S)
-            if not self._service.stop.is_set():
-                log.warning("organizations.failed", reason=str(error), wait_s=wait_s)
-        if not self._service.stop.is_set():
-            self._at(wall_ms() + int(wait_s * 1000), self._look_up, "organizations")
+            self._swap()
+        except Refused as error:
+            self._tell(Reloaded(ok=False, at_ms=wall_ms(), error=str(error)))
+        else:
+            self._tell(Reloaded(ok=True, at_ms=wall_ms()))
+        self._answered = asked
+        self._notifier.ready()
 
-    def _follow(self, orgs: Iterable[str]) -> None:
-        new = [stream for stream in self._service.streams(orgs) if stream not in self._followed]
-        for stream in new:
-            first_ms = first_poll_ms(  # the state may be locked: then the stream is new once more at the next look
-                self._service.store.standing(stream),
-                self._service.plan.watches[stream.resource],
-                now_ms=wall_ms(),
-                spread_s=len(new) / self._rate,
-                chance=random.random(),
-            )
-            self._followed.add(stream)
-            self._at(first_ms, self._poll, stream.name, stream)
+    @property
+    def _refused(self) -> str:
+        refused = self.reloaded is not None and not self.reloaded.ok
+        return "the configuration was refused when it was read anew" if refused else ""
 
-    def _unfollow(self, orgs: set[str]) -> None:
-        self._service.suspend_unseen(orgs)
-        for stream in [stream for stream in self._followed if stream.org not in orgs]:
-            self._followed.discard(stream)
+    def _tell(self, reloaded: Reloaded) -> None:
+        self.reloaded = reloaded
+        self._generation.service.meter.count("reloads", outcome="ok" if reloaded.ok else "failed")
+        if reloaded.ok:
+            log.info("configuration.reloaded", sinks=self._sinks())
+        else:
+            log.error("configuration.refused", reason=reloaded.error, hint="the old one stays; mend it, reload again")
 
-    def _poll(self, stream: Stream) -> None:
-        if stream not in self._followed:
-            return
-        next_ms = wall_ms() + int(CEILING_S * 1000)
+    def _swap(self) -> None:
+        """Build the whole new generation first, and end the old one only then; raises ``Refused``."""
+        assert self._read is not None  # noqa: S101 - else the signal is not caught
+        config, service = renewed(self._read, self._generation.config, self._generation.service)
         try:
-            standing = self._service.poll(stream)
-            next_ms = next_poll_ms(standing, self._service.plan.watches[stream.resource], now_ms=wall_ms())
-        except StoreError as error:
-            self._service.stall(error, STORE_RETRY_S)
-            next_ms = wall_ms() + int(STORE_RETRY_S * 1000)
-            if not self._service.stop.is_set():
-                log.warning("stream.stalled", stream=stream.name, reason=str(error))
-        finally:
-            if stream in self._followed and not self._service.stop.is_set():
-                self._at(next_ms, self._poll, stream.name, stream)
+            self._front.follow(config.http)
+        except SettingError as error:
+            service.end(0.0)
+            raise Refused(str(error)) from error
+        warn(self._generation.config, config)
+        self._generation.end(RELOAD_POLLS_S, RELOAD_SENDS_S, lambda: self._signals.stopping)
+        sooner = hastened(self._generation.service.plan, service.plan)
+        self._generation = Generation(config, service, self._agenda, sooner)
+        if not self._signals.stopping:
+            self._generation.begin()
 
     def _tidy(self) -> None:
         try:
-            self._service.tidy(self._keep)
+            self._generation.service.tidy(self._generation.config.state.keeping())
         except StoreError as error:
-            if not self._service.stop.is_set():
+            if not self._signals.stopping:
                 log.warning("tidying.failed", reason=str(error))
-        if not self._service.stop.is_set():
-            self._at(wall_ms() + TIDY_EVERY_MS, self._tidy, "tidying")
+        if not self._signals.stopping:
+            self._agenda.at(wall_ms() + TIDY_EVERY_MS, self._tidy, "tidying")
 
     def _commands(self) -> dict[str, Command]:
-        """What the socket takes: the operations, after each of which everything looks for what it has to do."""
-        every = operations(self._service.store, wall_ms, self._service.plan)
-        return {"ping": self._ping} | {name: self._then_look(operation) for name, operation in every.items()}
+        """What the socket takes."""
+        return {"ping": self._ping, "reload": self._ask_to_reload, "outline": self._outline} | self._operations()
+
+    def _operations(self) -> dict[str, Command]:
+        return {name: partial(self._operate, name) for name in self._generation.operations()}
 
     def _ping(self) -> dict[str, Any]:
-        return {"pid": os.getpid(), "pressed": self._service.pressed}
+        service = self._generation.service
+        return {
+            "pid": os.getpid(),
+            "pressed": service.pressed,
+            "trouble": service.pulse.trouble(),
+            "resources": list(service.plan.watches),
+            "reloaded": self.reloaded and asdict(self.reloaded),
+            "answered": self._answered,
+        }
 
-    def _then_look(self, operation: Command) -> Command:
-        def command(**request: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came over the socket
-            answer = operation(**request)
-            for stream in list(self._followed):
-                if stream.name == request.get("stream"):
-                    self._at(wall_ms(), self._poll, stream.name, stream)
-            self._service.wake()
-            return answer
+    def _outline(self) -> dict[str, Any]:
+        """What the configuration in force is."""
+        plain: dict[str, Any] = msgspec.to_builtins(sketch(self._generation.config))
+        return plain
 
-        return command
+    def _ask_to_reload(self) -> dict[str, Any]:
+        """Have it done soon; it is, once ``ping`` has ``answered`` what this has ``asked``."""
+        if self._read is None:
+            return {"error": "it was started without a configuration that could be read anew"}
+        self._asked += 1
+        self._signals.send(SIGHUP)
+        return {"asked": self._asked}
+
+    def _operate(self, name: str, **request: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came over the socket
+        return self._generation.operations()[name](**request)
 
 
 def _offset_ms() -> int:
@@ -235,13 +258,6 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def run(config: Config, service: Service) -> None:
-    """Run the daemon until a signal."""
-    table = config.source
-    Daemon(
-        service,
-        config.state.path,
-        rate=table.rate,
-        look_up_every_s=table.organizations_every,
-        keep=config.state.keeping(),
-    ).run()
+def run(config: Config, service: Service, read: Callable[[], Config] | None = None) -> None:
+    """Run the daemon until a signal; ``read`` gives the configuration anew."""
+    Daemon(config, service, read=read).run()

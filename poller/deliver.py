@@ -5,20 +5,24 @@ are two clocks: the receiver's trouble (``Later``) is the breaker's and costs no
 event's (``Refused``) is its own, and in the end it is parked.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from threading import Event
+from time import monotonic
 
 import structlog
 
 from poller import breaker, retry
 from poller.batch import compose
 from poller.breaker import Breaker
-from poller.model import Advanced, Delivered, Delivery, Gone, Outcome, Refused
+from poller.meter import Meter
+from poller.model import Advanced, Delivered, Delivery, Gone, Later, Outcome, Refused
+from poller.notices import Notice, sink_turned
+from poller.pulse import Pulse
 from poller.sinks import Sink
-from poller.stores import Settlement, Store, StoreError, Verdict
+from poller.stores import Outgoing, Settlement, Store, StoreError, Verdict
 
 log = structlog.get_logger()
 
@@ -29,12 +33,22 @@ STORE_RETRY_S = 1.0
 
 Answered = tuple[Delivery, Outcome]
 
+_ATTEMPTS: dict[type[Outcome], str] = {
+    Delivered: "delivered",
+    Advanced: "advanced",
+    Later: "later",
+    Refused: "refused",
+    Gone: "gone",
+}
+"""What the meter calls each answer."""
+
 
 @dataclass
 class Drain:
     """The queue of one sink on its way out. ``turn`` is called by one thread; sends run in ``executor``.
 
-    ``wake`` is set when something may have become due: by a commit, and by every send that ends.
+    ``wake`` is set when something may have become due: by a commit, and by every send that ends. ``outgoing`` gives
+    where a notice about the sink goes; after one, ``rouse`` wakes all sinks.
     """
 
     name: str
@@ -44,6 +58,10 @@ class Drain:
     now_ms: Callable[[], int]
     chance: Callable[[], float]
     wake: Event = field(default_factory=Event)
+    pulse: Pulse = field(default_factory=Pulse)
+    meter: Meter = field(default_factory=Meter)
+    outgoing: Callable[[Notice | None], Sequence[Outgoing]] = lambda _: ()
+    rouse: Callable[[], None] = lambda: None
     _ahead: deque[list[Delivery]] = field(default_factory=deque)
     _flying: dict["Future[list[Outcome]]", list[Delivery]] = field(default_factory=dict)
     _company_ms: int | None = None  # until when deliveries wait for company
@@ -73,6 +91,11 @@ class Drain:
     def flying(self) -> bool:
         """Whether any send is under way."""
         return bool(self._flying)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether any send has not ended yet."""
+        return not all(future.done() for future in self._flying)
 
     def finish(self, timeout_s: float) -> None:
         """Give sends under way this long, and settle those that were answered."""
@@ -112,9 +135,12 @@ class Drain:
         return {delivery.lane for batch in self._flying.values() for delivery in batch}
 
     def _call(self, batch: list[Delivery]) -> list[Outcome]:
+        began_s = monotonic()
         try:
             outcomes = list(self.sink.send(batch))
+            self.meter.observe("send_seconds", monotonic() - began_s, sink=self.name)
         except Exception as error:
+            self.meter.count("defects", loop="drain")
             log.exception("sink.broken", sink=self.name)
             return [Refused(f"the sink failed: {type(error).__name__}", unknown=self.sink.careful)] * len(batch)
         if len(outcomes) == len(batch):
@@ -129,12 +155,33 @@ class Drain:
             return
         sends = [list(zip(self._flying[future], future.result(), strict=True)) for future in done]
         now_ms, chance = self.now_ms(), self.chance()
-        verdict = self.store.settle(
-            self.name, lambda before: settle(sends, before, now_ms, chance, self.sink.concurrency), now_ms
-        )
+
+        def judge(before: Breaker) -> Verdict:
+            verdict = settle(sends, before, now_ms, chance, self.sink.concurrency)
+            notice = sink_turned(self.name, before, verdict.after, now_ms)
+            return verdict._replace(notices=self.outgoing(notice)) if notice else verdict
+
+        verdict = self.store.settle(self.name, judge, now_ms)
         for future in done:
             del self._flying[future]
-        self._tell([pair for answered in sends for pair in answered], verdict)
+        if verdict.notices:
+            self.rouse()
+        answered = [pair for each in sends for pair in each]
+        self._count(answered, verdict, now_ms)
+        self._tell(answered, verdict)
+
+    def _count(self, answered: Sequence[Answered], verdict: Verdict, now_ms: int) -> None:
+        for outcome, attempts in Counter(_ATTEMPTS[type(outcome)] for _, outcome in answered).items():
+            self.meter.count("attempts", attempts, sink=self.name, outcome=outcome)
+        ends = [settlement.state for settlement in verdict.settlements]
+        for state in set(ends) - {"pending"}:
+            self.meter.count("deliveries", ends.count(state), sink=self.name, outcome=state)
+        waited_s = [
+            max(0.0, now_ms / 1000 - delivery.turn / 1e6)
+            for (delivery, _), end in zip(answered, ends, strict=True)
+            if end == "delivered"
+        ]
+        self.meter.observe("delivery_seconds", *waited_s, sink=self.name)
 
     def _tell(self, answered: Sequence[Answered], verdict: Verdict) -> None:
         before, after = verdict.before, verdict.after
@@ -206,7 +253,9 @@ def _due_ms(state: Breaker, troubles: int, now_ms: int, chance: float) -> int:
 
 def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
     """Take turns until ``stop``; or until nothing is due and nothing under way, then without patience."""
+    loop = f"the drain of {queue.name}"
     while not stop.is_set():
+        queue.pulse.turned(loop)
         queue.wake.clear()
         try:
             pause_s = queue.turn(patient=not until_empty)
@@ -221,5 +270,6 @@ def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
             stop.wait(STORE_RETRY_S)
             continue
         if until_empty and pause_s > 0 and not queue.flying:
-            return
+            break
         queue.wake.wait(pause_s)
+    queue.pulse.ended(loop)

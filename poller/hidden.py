@@ -13,7 +13,7 @@ SHORTEST = 6
 def pattern(secrets: Iterable[str]) -> re.Pattern[str]:
     """What finds all forms of these texts; without any that is long enough, it finds nothing."""
     found = {form for secret in secrets if len(secret) >= SHORTEST for form in forms(secret)}
-    longest_first = sorted(found, key=len, reverse=True)
+    longest_first = sorted(found, key=lambda form: (-len(form), form))
     return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
 

@@ -68,7 +68,9 @@ def catch() -> None:
 
 def hide(secrets: Iterable[str]) -> None:
     """Show none of these texts from now on, in whatever form they are written."""
-    _hidden.append(pattern(secrets))
+    found = pattern(secrets)
+    if found not in _hidden:  # a configuration that is read anew has mostly the same ones
+        _hidden.append(found)
 
 
 def clean(text: str) -> str:

@@ -184,7 +184,8 @@ class Delivery(NamedTuple):
     It is due since ``due_ms``.
     ``shape`` names the stored definition of what is sent, empty for the event as it is; only then ``route`` may be
     empty too. ``begun``: an earlier send was begun, and how it ended is not known. ``steps`` are the results of
-    the steps that are done, as JSON.
+    the steps that are done, as JSON. ``turn`` is its place in its lane, and in microseconds the time from which on it
+    was to be made: of its commit, of the end of its delay, or of the request to send it again.
     """
 
     sink: str
@@ -201,6 +202,7 @@ class Delivery(NamedTuple):
     begun: bool = False
     steps: bytes = b""
     content_type: str = CLOUDEVENT
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

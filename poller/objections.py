@@ -7,8 +7,9 @@ from poller import expression, shape
 from poller.actions import Action, System, find, inputs
 from poller.expression import Condition
 from poller.plan import Watch
-from poller.routing import TRIGGERS, CaseTable, RouteTable, StepTable, places, route_name
+from poller.routing import CaseTable, RouteTable, StepTable, places, route_name
 from poller.sinks import SinkConfig
+from poller.triggers import TRIGGERS
 
 
 def objections(
@@ -31,7 +32,7 @@ def _happening(tables: Sequence[RouteTable], announced: set[str]) -> Iterator[st
     for place, route in enumerate(tables):
         for pattern in route.on:
             wanted = {row for trigger, row in TRIGGERS.items() if fnmatchcase(trigger, pattern)}
-            if announced and not wanted & announced:
+            if announced and wanted and not wanted & announced:
                 rows = ", ".join(sorted(wanted))
                 yield f'route.{place}.on: "{pattern}" never happens: [resources] does not follow {rows}'
 

@@ -33,7 +33,7 @@ def poll(tools: Tools, stream: Stream, *, full: bool = False) -> int:
     """
     parent = tools.plan.watches[stream.resource].resource.parent
     before = poll(tools, Stream(stream.org, parent), full=full) if parent else 0
-    with tools.turns.setdefault(stream, Lock()):
+    with tools.turns.setdefault(stream, Lock()), tools.polling(stream.name):
         run = Poll(tools, stream)
         if run.progress.baselined_ms is None:
             sweep(run, Pass.BASELINE)
@@ -131,6 +131,7 @@ def _check_count(run: Poll) -> None:
     _increment(run)
     if disagreement(run) == 0:
         return
+    run.tools.meter.count("count_disagreements", resource=run.stream.resource)
     log.info("count.differs", stream=run.stream.name, live=run.progress.live)
     sweep(run, Pass.IDS)
     if not run.progress.missing:

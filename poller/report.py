@@ -1,39 +1,74 @@
 """What commands print: tables for people, JSON for programs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from tabulate import tabulate
 
 from poller.model import format_time
-from poller.plan import Plan
 from poller.stores import Standing, reading
 from poller.stores.selection import Selection
 
 
 class Running(NamedTuple):
-    """A poller that runs: its process, and why its polls pause, if they do."""
+    """A poller that runs: its process, why its polls pause, if they do, and what it follows.
+
+    ``reloaded`` is how its configuration was last read anew: ``ok``, ``at_ms``, ``error``; None if it never was.
+    """
 
     process: int
     pressed: str
+    resources: Collection[str] = ()
+    reloaded: dict[str, Any] | None = None
 
 
-def status(view: reading.View, plan: Plan, running: Running | None) -> dict[str, Any]:
-    """All that ``poller status`` shows, as plain values; ``running`` is None where no poller runs."""
-    followed = set(plan.watches)
+class Part(NamedTuple):
+    """What is shown where there may be more than can be shown."""
+
+    streams: Sequence[Standing]
+    parked: list[dict[str, Any]]
+    quarantined: list[dict[str, Any]]
+
+
+def status(
+    view: reading.View, followed: Collection[str], running: Running | None, part: Part | None = None
+) -> dict[str, Any]:
+    """All that ``poller status`` shows, as plain values, or a part of it; ``running`` is None where no poller runs.
+
+    ``followed`` are the resources of the configuration that is in force.
+    """
+    part = part or Part(view.streams(), view.parked(Selection()), view.quarantined())
     return {
         "running": running and running.process,
         "polls_paused": running.pressed if running else "",
-        "streams": [_stream(standing, followed) for standing in view.streams()],
+        "streams": [stream(standing, followed) for standing in part.streams],
         "sinks": sinks(view),
         "held": view.held(),
-        "parked": view.parked(Selection()),
-        "quarantined": view.quarantined(),
+        "parked": part.parked,
+        "quarantined": part.quarantined,
+        "reloaded": running and running.reloaded and _reloaded(running.reloaded),
+        "silent": [_silent(standing) for standing in part.streams if standing.silent_ms is not None],
     }
 
 
-def _stream(standing: Standing, followed: set[str]) -> dict[str, Any]:
+def _silent(standing: Standing) -> dict[str, Any]:
+    pace = standing.progress.pace
+    return {
+        "stream": standing.stream.name,
+        "last_change": _time(pace.changed_ms),
+        "reported": _time(standing.silent_ms),
+        "longest_pause_s": pace.longest_s,
+        "mean_pause_s": pace.mean_s,
+    }
+
+
+def _reloaded(last: dict[str, Any]) -> dict[str, Any]:
+    return {"ok": last["ok"], "at": _time(last["at_ms"]), "error": last["error"]}
+
+
+def stream(standing: Standing, followed: Collection[str]) -> dict[str, Any]:
+    """One stream; it is off where its resource is not among those that are ``followed``."""
     progress = standing.progress
     return {
         "stream": standing.stream.name,
@@ -59,7 +94,7 @@ def _sink(backlog: reading.Backlog) -> dict[str, Any]:
     breaker = backlog.breaker
     return {
         "sink": backlog.sink,
-        "state": "paused" if breaker.paused else "open" if breaker.is_open else "failing" if breaker.failures else "ok",
+        "state": breaker.state,
         "pending": backlog.pending,
         "parked": backlog.parked,
         "delivered": backlog.delivered,
@@ -97,7 +132,16 @@ def status_text(found: dict[str, Any]) -> str:
     parts = [f"poller is running (process {running})" if running else "poller is not running"]
     if found["polls_paused"]:
         parts.append(f"POLLS PAUSE: {found['polls_paused']}. Deliveries go on, and so do polls when that is over.")
+    if found["reloaded"] and not found["reloaded"]["ok"]:
+        parts.append(
+            f"NOT RELOADED: at {found['reloaded']['at']} the changed configuration could not be used; the old one is "
+            f"in force.\n{found['reloaded']['error']}"
+        )
     parts += _held(found["streams"])
+    parts += [
+        f"SILENT: {row['stream']} has not changed since {row['last_change']}, and never paused so long of late."
+        for row in found["silent"]
+    ]
     parts += [
         f"HELD: {row['held']} deliveries of route {row['route']}, more than it lets through at a time.\n"
         f"  Send them?     poller approve {row['route']}\n"

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
@@ -11,24 +10,12 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from poller import expression, shape
 from poller.actions import System, UnknownAction, find
 from poller.expression import ExpressionError
-from poller.model import Kind
 from poller.plan import Case, Gate, Route
 from poller.problems import nearest
 from poller.settings import Duration, Interval, Strict, Strings
 from poller.shape import Shape
-from poller.sources.spaceinvoices import RESOURCES, connector_name
+from poller.triggers import pattern
 
-TRIGGERS: Mapping[str, str] = {f"{row.singular}.{kind}": row.name for row in RESOURCES.values() for kind in Kind}
-"""Every trigger, and the resource that it is of."""
-
-_ALIASES = {connector_name(row, kind): f"{row.singular}.{kind}" for row in RESOURCES.values() for kind in Kind}
-_SPOKEN = {alias.casefold(): trigger for alias, trigger in _ALIASES.items()}
-_PATTERNS = [
-    "*",
-    *TRIGGERS,
-    *(f"{row.singular}.*" for row in RESOURCES.values()),
-    *(f"*.{kind}" for kind in Kind),
-]
 _RATE = re.compile(r"([1-9][0-9]{0,5}) ?/ ?([0-9]{0,6})(s|m|h|d)")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST_DELAY_S = 30 * 86400.0
@@ -40,18 +27,6 @@ class Names(NamedTuple):
 
     sinks: Sequence[str]
     systems: Mapping[str, System]
-
-
-def trigger_named(name: str) -> str:
-    """``client.created`` of "New Client", as connector platforms have it; any other name is as it is."""
-    return _SPOKEN.get(name.casefold(), name)
-
-
-def _pattern(pattern: str) -> str:
-    pattern = trigger_named(pattern)
-    if not any(fnmatchcase(trigger, pattern) for trigger in TRIGGERS):
-        raise ValueError(f'"{pattern}" matches no trigger' + nearest(pattern, [*_PATTERNS, *_ALIASES]))
-    return pattern
 
 
 def _target(name: str, info: ValidationInfo) -> str:
@@ -217,7 +192,7 @@ class RouteTable(CaseTable):
     Of several ``case`` the first that holds is taken. ``rate`` is in seconds an event.
     """
 
-    on: Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(strict=False, min_length=1)]
+    on: Annotated[tuple[Annotated[str, AfterValidator(pattern)], ...], Field(strict=False, min_length=1)]
     name: Annotated[str, AfterValidator(_name)] | None = None
     case: Annotated[tuple[CaseTable, ...], Field(strict=False)] = ()
     delay: Annotated[Duration, AfterValidator(_not_long)] = 0.0

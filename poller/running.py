@@ -1,20 +1,26 @@
 """One poll under way: what it knows, and how what it sees becomes a committed step."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
 
 import structlog
 
-from poller import diff, envelope, route
+from poller import diff, envelope, notices, route, silence
 from poller.diff import Finding, Rules
+from poller.meter import Meter
 from poller.model import Change, Kind, Mark, Page, Quarantined, Record, State, Stream
+from poller.notices import Notice
 from poller.plan import Plan, Scope, Watch
 from poller.sources import Source
 from poller.stores import Outgoing, Progress, Step, Store
 
 log = structlog.get_logger()
+
+UNWATCHED_S = 900.0
 
 UNREAD = 0
 """The watermark of a listing that was never read to its end."""
@@ -24,7 +30,8 @@ UNREAD = 0
 class Tools:
     """What every poll needs.
 
-    ``wake`` is called after a commit that holds events; ``turns`` keep two polls of one stream apart.
+    ``wake`` is called after a commit that holds events; ``polling`` is entered, with the stream's name, for as long as
+    a poll lasts; ``turns`` keep two polls of one stream apart.
     """
 
     source: Source
@@ -32,7 +39,16 @@ class Tools:
     plan: Plan
     now_ms: Callable[[], int]
     wake: Callable[[], None] = lambda: None
+    polling: Callable[[str], AbstractContextManager[object]] = nullcontext
     turns: dict[Stream, Lock] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
+
+    def outgoing(self, notice: Notice | None) -> list[Outgoing]:
+        """A notice on its way to where routes name it; nothing where none does."""
+        if notice is None or not self.plan.routes:
+            return []
+        found = notices.targets(self.plan, self.source.name, notice, self.now_ms())
+        return [Outgoing(notice.change(), notice.trigger, found)] if found else []
 
 
 class Poll:
@@ -49,6 +65,8 @@ class Poll:
         standing = tools.store.standing(stream)
         self.progress: Progress = standing.progress
         self.decision = standing.decision
+        self._polled_ms = standing.polled_ms
+        self._paced = False
         self.parents = self._parents()
         self.events = 0
         self.first = False
@@ -74,8 +92,14 @@ class Poll:
     ) -> tuple[list[Finding], list[Quarantined]]:
         """What these whole records mean beside what is remembered of them."""
         fresh = diff.differing(diff.newest(records).values(), marks)
+        self.count_seen(len(records), unchanged=len(records) - len(fresh))
         known = [marks[record.id] for record in fresh if record.id in marks]
         return diff.compare(fresh, marks, self.tools.store.bodies(known), rules, parent)
+
+    def count_seen(self, seen: int, *, unchanged: int) -> None:
+        """Count records that were compared, and those of them that were as remembered."""
+        self.tools.meter.count("records_seen", seen, resource=self.stream.resource)
+        self.tools.meter.count("records_unchanged", unchanged, resource=self.stream.resource)
 
     def commit(
         self,
@@ -87,15 +111,48 @@ class Poll:
     ) -> None:
         """Commit one step: marks, progress, events and deliveries, whole or not at all."""
         found, now_ms = list(findings), self.tools.now_ms()
-        step = Step(_tally(progress, found), found, self._outgoing(found, now_ms), quarantined, decided)
+        after = self._pace(_tally(progress, found), found, now_ms)
+        step = Step(after, found, self._outgoing(found, now_ms), quarantined, decided, self._notices(after))
         events = self.tools.store.commit(self.stream, step, now_ms)
         self.progress = step.progress
         self.events += events
         self.tainted |= bool(quarantined)
-        if events:
+        self._count(step)
+        if events or step.notices:
             self.tools.wake()
         for record in quarantined:
             log.warning("record.quarantined", stream=self.stream.name, record=record.key, reason=record.reason)
+
+    def _pace(self, progress: Progress, findings: Iterable[Finding], now_ms: int) -> Progress:
+        """Keep that this poll, which is not the first, found changes."""
+        told = self.watch.announces and progress.baselined_ms is not None
+        if self._paced or not told or not any(finding.change for finding in findings):
+            return progress
+        self._paced = True
+        watched = self._polled_ms is not None and now_ms - self._polled_ms <= self._unwatched_ms
+        return replace(progress, pace=silence.changed(progress.pace, now_ms, watched=watched))
+
+    @property
+    def _unwatched_ms(self) -> int:
+        """After so long without a good poll, nobody knows when a change happened."""
+        return int(max(3 * self.watch.every_s, UNWATCHED_S) * 1000)
+
+    def _notices(self, after: Progress) -> list[Outgoing]:
+        """What there is to tell of the stream itself, since its progress is about to turn so."""
+        found: list[Outgoing] = []
+        if after.held_ms is not None and self.progress.held_ms is None:
+            held = notices.deletions_held(self.stream, after.held_ms, after.missing, after.live)
+            found += self.tools.outgoing(held)
+        if after.baselined_ms is not None and self.progress.baselined_ms is None:
+            found += self.tools.outgoing(notices.baseline_completed(self.stream, after.baselined_ms, after.live))
+        return found
+
+    def _count(self, step: Step) -> None:
+        meter = self.tools.meter
+        for trigger, events in Counter(outgoing.trigger for outgoing in step.outgoing).items():
+            meter.count("events", events, trigger=trigger)
+        if step.quarantined:
+            meter.count("records_quarantined", len(step.quarantined), resource=self.stream.resource)
 
     def _outgoing(self, findings: Iterable[Finding], now_ms: int) -> list[Outgoing]:
         if not self.watch.announces:
@@ -118,7 +175,9 @@ class Poll:
 
     @property
     def emits_first(self) -> bool:
-        """Whether anybody takes what is there at the first sight."""
+        """Whether anybody takes what is there at the first sight; of what was forgotten nobody does."""
+        if self.progress.sweeps:
+            return False
         created = envelope.trigger(self.watch.resource, Kind.CREATED)
         return self.watch.emit_first or any(
             each.first and route.matches(each, created) for each in self.tools.plan.routes

@@ -3,35 +3,47 @@
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from poller.actions.sink import Actions
+from poller.alarms import alarmed, raised
+from poller.changes import estranged
 from poller.config import Config
 from poller.connections import connections
 from poller.deliver import Drain
-from poller.model import Stream
+from poller.envelope import trigger
+from poller.meter import Meter
+from poller.model import Kind, Stream, format_time
+from poller.notices import Notice
 from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
+from poller.pulse import Pulse
 from poller.running import Tools
 from poller.schedule import after_poll
+from poller.settings import SettingError
 from poller.shaped import Shaped, Shapes
 from poller.signing import EARLIEST_S
-from poller.sinks import Sink
-from poller.sources import Source, SourceError
-from poller.sources.spaceinvoices import SpaceInvoices
-from poller.stores import Keep, Standing, StoreError
+from poller.signs import Signs
+from poller.sinks import Sink, SinkConfig
+from poller.sources import Denied, Source, SourceError
+from poller.sources.spaceinvoices import ANSWER_S, SpaceInvoices
+from poller.stores import Keep, Outgoing, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
 
 log = structlog.get_logger()
 
 DRAIN_S = 7.0
 """How long a stop waits for sends under way: it is over within 8 s, and Docker kills after 10 s."""
+
+_LOOK_S = 0.02
 
 POLL_THREADS = 8
 TIDY_PAUSE_S = 0.05
@@ -46,7 +58,10 @@ def wall_ms() -> int:
 
 
 class Service:
-    """A source, a store and sinks at work together; ``stop`` ends every wait of theirs."""
+    """A source, a store and sinks at work together; ``stop`` ends every wait of theirs.
+
+    ``turns`` are those of the service before on the same store, as in ``Tools``.
+    """
 
     def __init__(
         self,
@@ -56,12 +71,17 @@ class Service:
         sinks: dict[str, Sink],
         stop: threading.Event,
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        turns: dict[Stream, threading.Lock] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.plan = plan
         self.source = source
         self.store = store
         self.stop = stop
         self.limits = limits
+        self.pulse = Pulse()
+        self.meter = meter or Meter()
+        self.meter.begin(resource=plan.watches, trigger=_triggers(plan), sink=sinks)
         self._full: dict[str, str] = {}
         self._measured_at = float("-inf")
         self._stalled = ""
@@ -70,10 +90,24 @@ class Service:
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
         self.drains = [
-            Drain(name, sink, store, sender, wall_ms, random.random)
+            Drain(
+                name,
+                sink,
+                store,
+                sender,
+                wall_ms,
+                random.random,
+                pulse=self.pulse,
+                meter=self.meter,
+                outgoing=self._outgoing,
+                rouse=self.wake,
+            )
             for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
         ]
-        self.tools = Tools(source, store, plan, wall_ms, self.wake)
+        polling = partial(self.pulse.polling, budget_s=ANSWER_S)
+        turns = {} if turns is None else turns
+        signs = Signs(source, self.pulse.moved)
+        self.tools = Tools(signs, store, plan, wall_ms, self.wake, polling, turns, self.meter)
 
     def wake(self) -> None:
         """Let every sink look for what is due."""
@@ -81,7 +115,9 @@ class Service:
             queue.wake.set()
 
     def streams(self, orgs: Iterable[str]) -> list[Stream]:
-        """All streams of these organizations that have polls of their own."""
+        """All streams of these organizations that have polls of their own, as far as they are to be followed."""
+        allowed = self.plan.organizations
+        orgs = [org for org in orgs if allowed is None or org in allowed]
         return [Stream(org, name) for org in orgs for name, watch in self.plan.watches.items() if watch.announces]
 
     def poll(self, stream: Stream, *, full: bool = False) -> Standing:
@@ -92,6 +128,7 @@ class Service:
         began_s = time.monotonic()
         standing = self.store.standing(stream)
         if standing.paused or self.under_pressure():
+            self.meter.count("polls", resource=stream.resource, outcome="paused")
             wait_s = self.plan.watches[stream.resource].every_s if standing.paused else PRESSURE_EVERY_S
             return replace(standing, next_poll_ms=wall_ms() + int(wait_s * 1000), error=self.pressed)
         error: SourceError | StoreError | None = None
@@ -100,13 +137,18 @@ class Service:
         except (SourceError, StoreError) as trouble:
             error = trouble
         except Exception as bug:
+            self.meter.count("defects", loop="poll")
             log.exception("stream.broken", stream=stream.name)
             error = SourceError(f"a defect in poller: {type(bug).__name__}")
+        if error and self.stop.is_set():
+            return standing  # it was abandoned, which is no trouble of the stream
+        self.meter.count("polls", resource=stream.resource, outcome=_outcome(error))
+        self.meter.observe("poll_seconds", time.monotonic() - began_s, resource=stream.resource)
         standing = self._keep(stream, error, began_s)
         parent = self.plan.watches[stream.resource].resource.parent
         if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
             self._keep(Stream(stream.org, parent), None, began_s)
-        if error and not self.stop.is_set():
+        if error:
             event = "stream.suspended" if standing.suspended else "stream.failed"
             log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)
         return standing
@@ -117,8 +159,24 @@ class Service:
         now_ms = wall_ms()
         began_ms = now_ms - int((time.monotonic() - began_s) * 1000)  # the clock may have been set since
         standing = after_poll(before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random())
-        self.store.schedule(standing)
+        standing = alarmed(standing, watch.every_s, now_ms)
+        self._schedule(before, standing, now_ms)
         return standing
+
+    def _schedule(self, before: Standing, after: Standing, now_ms: int) -> None:
+        """Keep a stream's new standing, and tell what alarms it raises."""
+        followed = after.stream.resource in self.plan.watches
+        outgoing = [one for notice in raised(before, after) for one in self._outgoing(notice)] if followed else []
+        self.store.schedule(after, outgoing, now_ms)
+        if outgoing:
+            self.wake()
+        if after.silent_ms is not None and after.silent_ms != before.silent_ms:
+            log.warning("stream.silent", stream=after.stream.name, since=format_time(after.progress.pace.changed_ms))
+        elif before.silent_ms is not None and after.silent_ms is None:
+            log.info("stream.changes_again", stream=after.stream.name)
+
+    def _outgoing(self, notice: Notice | None) -> list[Outgoing]:
+        return self.tools.outgoing(notice)
 
     @property
     def pressed(self) -> str:
@@ -158,24 +216,77 @@ class Service:
         while not self.stop.is_set() and self.store.tidy(keep, wall_ms()):
             self.stop.wait(TIDY_PAUSE_S)
 
+    def adopt(self) -> None:
+        """Forget the streams that this configuration does not follow, or finds elsewhere.
+
+        When they are followed again, they begin in silence: no change of the configuration makes an event. Raises
+        ``SourceError`` where another address does not answer: it may be a mistake, and nothing is forgotten for that.
+        """
+        before = self.store.address()
+        if before and self.plan.address not in ("", before):
+            self._try_address()
+        for standing in self.store.streams():
+            if reason := estranged(standing, self.plan, before):
+                with self.tools.turns.setdefault(standing.stream, threading.Lock()):
+                    self.store.forget(standing.stream)
+                records = standing.progress.live
+                log.info("stream.forgotten", stream=standing.stream.name, records=records, reason=reason)
+        if self.plan.address and self.plan.address != before:
+            self.store.keep_address(self.plan.address)
+
+    def _try_address(self) -> None:
+        """Ask the API for what it shows with any token; raises ``SourceError``."""
+        orgs = self.plan.organizations
+        if orgs is None:
+            self.source.organizations()
+            return
+        for name, watch in self.plan.watches.items():  # it need not be asked which organizations there are
+            if watch.resource.parent is None:
+                self.source.count(Stream(next(iter(orgs)), name))
+                return
+
     def suspend_unseen(self, orgs: Iterable[str]) -> None:
-        """Suspend the streams of organizations that the token does not see any more. Nothing is deleted."""
+        """Suspend the streams of organizations that are not among these any more. Nothing is deleted."""
         seen = set(orgs)
-        reason = "the organization is not among those that the token sees"
+        sight = "those that the token sees" if self.plan.organizations is None else "source.organizations"
+        reason = f"the organization is not among {sight}"
         for standing in self.store.streams():
             if standing.stream.org not in seen and not standing.suspended:
-                self.store.schedule(_suspended(standing, reason))
+                self._schedule(standing, _suspended(standing, reason, wall_ms()), wall_ms())
                 log.warning("stream.suspended", stream=standing.stream.name, reason=reason)
 
     def close(self) -> None:
         """Wait a little for sends under way, keep their answers, and leave the state clean."""
-        ends_at = time.monotonic() + DRAIN_S
+        self.end(DRAIN_S)
+        self.store.close()
+
+    def end(self, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Wait so long for sends under way, keep their answers, and close all but the store.
+
+        Once there is reason to ``hurry`` it waits as long as a stop does, at most.
+        """
+        until, at_stop = time.monotonic() + timeout_s, float("inf")
+        while any(queue.unanswered for queue in self.drains) and time.monotonic() < min(until, at_stop):
+            at_stop = time.monotonic() + DRAIN_S if hurry() and at_stop == float("inf") else at_stop
+            time.sleep(_LOOK_S)
         for queue in self.drains:
-            queue.finish(max(0.0, ends_at - time.monotonic()))
+            try:
+                queue.finish(0.0)
+            except StoreError as error:  # then they are sent again
+                log.warning("sink.stalled", sink=queue.name, reason=str(error))
             queue.sink.close()
         for sender in self.senders:
             sender.shutdown(wait=False, cancel_futures=True)
-        self.store.close()
+        self.source.close()
+
+
+def _outcome(error: SourceError | StoreError | None) -> str:
+    """How a poll ended, as the meter has it."""
+    return "ok" if error is None else "denied" if isinstance(error, Denied) else "failed"
+
+
+def _triggers(plan: Plan) -> list[str]:
+    return [trigger(watch.resource, kind) for watch in plan.watches.values() if watch.announces for kind in Kind]
 
 
 def _unset_clock() -> dict[str, str]:
@@ -185,11 +296,11 @@ def _unset_clock() -> dict[str, str]:
     return {"clock": "the clock of this machine is before 2025; set it"}
 
 
-def _suspended(standing: Standing, reason: str) -> Standing:
-    return replace(standing, suspended=True, error=reason)
+def _suspended(standing: Standing, reason: str, now_ms: int) -> Standing:
+    return alarmed(replace(standing, suspended=True, error=reason), 0.0, now_ms)
 
 
-def source(config: Config, stop: threading.Event | None = None) -> SpaceInvoices:
+def source(config: Config, stop: threading.Event | None = None, meter: Meter | None = None) -> SpaceInvoices:
     """The API as the configuration names it; raises ``SettingError`` where the token cannot be read."""
     table = config.source
     return SpaceInvoices(
@@ -198,6 +309,7 @@ def source(config: Config, stop: threading.Event | None = None) -> SpaceInvoices
         rate=table.rate,
         organizations=table.organizations,
         stop=stop,
+        meter=meter,
     )
 
 
@@ -207,14 +319,48 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     ``state`` is another database than its own; without ``deliver`` there are no sinks. Raises
     ``SettingError`` and ``OpeningError``.
     """
+    path = state or config.state.path
+    return _put_together(
+        config, lambda name: SqliteStore(path, name, accept_loss=accept_loss), {}, Meter(), deliver=deliver
+    )
+
+
+def renew(config: Config, before: Service) -> Service:
+    """Put together what the configuration asks for, on the store of the service ``before``, which goes on meanwhile.
+
+    Raises ``SettingError`` and ``StoreError``; then nothing is left of it.
+    """
+    return _put_together(config, lambda _: before.store, before.tools.turns, before.meter, deliver=True)
+
+
+def _put_together(
+    config: Config,
+    open_store: Callable[[str], SqliteStore],
+    turns: dict[Stream, threading.Lock],
+    meter: Meter,
+    *,
+    deliver: bool,
+) -> Service:
     stop = threading.Event()
-    api = source(config, stop)
-    receivers: dict[str, Sink] = {name: table.sink() for name, table in config.sinks.items()} if deliver else {}
-    queues = config.queues() if deliver else ()
-    ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
-    store = SqliteStore(state or config.state.path, api.name, accept_loss=accept_loss)
-    shape_of = Shapes(config.ways().shapes, store.shape)
-    store.keep_shapes(config.shapes())
-    sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
-    sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
-    return Service(config.plan(), api, store, sinks, stop, config.state.limits())
+    with ExitStack() as made:
+        api = source(config, stop, meter)
+        receivers: dict[str, Sink] = {}
+        for name, table in config.sinks.items() if deliver else ():
+            receivers[name] = _made(name, table)
+            made.callback(receivers[name].close)
+        queues = config.queues() if deliver else ()
+        ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
+        store = open_store(api.name)
+        shape_of = Shapes(config.ways().shapes, store.shape)
+        store.keep_shapes(config.shapes())
+        sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
+        sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
+        made.pop_all()
+    return Service(config.plan(), api, store, sinks, stop, config.state.limits(), turns, meter)
+
+
+def _made(name: str, table: SinkConfig) -> Sink:
+    try:
+        return table.sink()
+    except SettingError as error:
+        raise SettingError(f"sinks.{name}: {error}") from error

@@ -74,6 +74,8 @@ def _take(poll: Poll, page: Page, at: Sweeping, *, keep: bool) -> Sweeping:
     else:
         silent = poll.first and not poll.emits_first
         findings, quarantined = poll.look(page.records, marks, poll.rules(silent=silent), at.parent)
+    if not poll.first:
+        _count_late(poll, findings, at.parent)
     quarantined = [*page.quarantined, *quarantined]
     if not (at.tainted or quarantined):
         findings += diff.absent(marks.values(), (record.id for record in page.records), at.parent)
@@ -94,12 +96,24 @@ def _hydrated(poll: Poll, page: Page, marks: dict[str, Mark], parent: str) -> tu
     findings: list[Finding] = []
     quarantined: list[Quarantined] = []
     ids = [record.id for record in diff.suspects(page.records, marks)]
+    as_stamped = len(page.records) - len(ids)
+    poll.count_seen(as_stamped, unchanged=as_stamped)
     for start in range(0, len(ids), FETCH_RECORDS):
         whole = poll.tools.source.fetch(poll.stream, ids[start : start + FETCH_RECORDS], parent)
         found, bad = poll.look(whole.records, marks, poll.rules(), parent)
         findings += found
         quarantined += [*whole.quarantined, *bad]
     return findings, quarantined
+
+
+def _count_late(poll: Poll, findings: list[Finding], parent: str) -> None:
+    """Count changes stamped with a time that increments have been through: these should have shown them."""
+    watermark_ms = poll.progress.watermarks.get(parent, UNREAD)
+    late = sum(
+        finding.change is not None and (finding.mark.updated_ms or watermark_ms) < watermark_ms for finding in findings
+    )
+    if late:
+        poll.tools.meter.count("records_late", late, resource=poll.stream.resource)
 
 
 def _rest(poll: Poll, at: Sweeping) -> Sweeping:
@@ -155,6 +169,7 @@ def settle_missing(poll: Poll) -> None:
         _confirm(poll, approved=decision == Decision.APPROVE)
     elif progress.held_ms is None:
         poll.commit(replace(progress, held_ms=poll.tools.now_ms()))
+        poll.tools.meter.count("holds", resource=poll.stream.resource)
         log.warning(
             "deletions.held",
             stream=poll.stream.name,

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from poller.places import STATE, TOKEN_VARIABLE
 from poller.pressure import Limits
 from poller.problems import nearest
 from poller.settings import (
@@ -21,9 +21,6 @@ from poller.settings import (
 )
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Keep
-
-TOKEN_VARIABLE = "SPACE_INVOICES_TOKEN"  # noqa: S105 - a name, not a secret
-"""The environment variable whose token alone is enough to run."""
 
 
 def _organization(name: str) -> str:
@@ -113,7 +110,7 @@ class StateTable(Strict):
     ``max_size``, or below ``min_free`` on the disk, polls pause until it is 80 % of that.
     """
 
-    path: FilePath = Path("state/poller.db")
+    path: FilePath = STATE
     keep: Interval = 14 * 86400.0
     keep_parked: Interval = 30 * 86400.0
     give_up: Interval = 14 * 86400.0

@@ -96,7 +96,7 @@ class Rig:
         self.store = SqliteStore(path, "spaceinvoices")
         self.sink = Sink(self.clock)
         self.executor, self.chance = executor, chance
-        self.order, self.route = Order.RECORD, ""
+        self.order, self.route, self.delay_s = Order.RECORD, "", 0.0
         self.logs: list[dict] = []
         self.restart()
 
@@ -109,7 +109,7 @@ class Rig:
             Outgoing(
                 _change(*_parts(name)),
                 "client.created",
-                (Target("it", self.order, self.route, "shape" if self.route else ""),),
+                (Target("it", self.order, self.route, "shape" if self.route else "", self.delay_s),),
             )
             for name in names
         ]

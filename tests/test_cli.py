@@ -572,7 +572,7 @@ SqliteStore.again = again
 """
     with site.start(patch=broken) as poller:
         poller.up()
-        done = site.run("retry", patch="from poller import control\ncontrol._TIMEOUT_S = 0.3")
+        done = site.run("retry", patch="from poller import asking\nasking.TIMEOUT_S = 0.3")
         poller.kill()
     assert (done.code, done.out) == (1, "")
     assert words in done.err
@@ -643,9 +643,9 @@ def test_a_decision_on_nothing(site, name, words, running):
 
 
 def test_the_thirty_triggers():
-    """By our name, and by that of connector platforms."""
+    """By our name, and by that of connector platforms; then the six of poller's own."""
     rows = CliRunner().invoke(cli.look.triggers, []).output.splitlines()[2:]
-    assert len(rows) == 30
+    assert [row.startswith("poller.") for row in rows] == [False] * 30 + [True] * 6
     named = dict(re.split(r"  +", row.strip(), maxsplit=1) for row in rows)
     assert named["client.created"] == "New Client"
     assert named["recurrence.updated"] == "Recurrence Update"

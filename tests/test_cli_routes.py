@@ -11,8 +11,8 @@ from systems.coupontools import CLIENT_ID, CLIENT_SECRET, Coupontools
 from systems.server import instead
 
 from poller import cli
-from poller.routing import TRIGGERS
 from poller.simulator import Account, Simulator
+from poller.triggers import TRIGGERS
 
 ROUTES = """
 [connections.coupontools]

@@ -168,14 +168,14 @@ def test_a_poll_longer_than_its_interval_is_followed_by_another(tmp_path, api, o
     """A stream that is due again when its poll ends is not forgotten, however slowly that comes to its end."""
     late = """
 import time
-from poller.daemon import Daemon
-poll = Daemon._poll
+from poller.generation import Generation
+poll = Generation._poll
 
 def slowly(self, stream):
     poll(self, stream)
     time.sleep(0.05)
 
-Daemon._poll = slowly
+Generation._poll = slowly
 """
     site = Site(tmp_path, api.url, CLIENTS, every="1ms", patch=late)
     with site.start() as poller:
@@ -261,7 +261,10 @@ def test_the_organizations_are_looked_up_until_that_works(tmp_path, api):
     """An API that fails at the start is asked again."""
     api.faults.always(server_error)
     site = Site(
-        tmp_path, api.url, CLIENTS, patch=NO_BACKOFF + "from poller import daemon\ndaemon.LOOK_UP_RETRY_S = 0.2\n"
+        tmp_path,
+        api.url,
+        CLIENTS,
+        patch=NO_BACKOFF + "from poller import generation\ngeneration.LOOK_UP_RETRY_S = 0.2\n",
     )
     with site.start() as poller:
         poller.until(lambda: poller.log("organizations.failed"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from poller import __version__, log
-from poller.cli import keep, look, queue, routes, work
+from poller.cli import change, keep, look, queue, routes, work
 
 
 class _AsWritten(click.Group):
@@ -44,7 +44,16 @@ def main(config: Path | None, log_level: str) -> None:  # noqa: ARG001 - command
     log.catch()
 
 
-_SETS = (work.COMMANDS, look.COMMANDS, routes.COMMANDS, queue.COMMANDS, keep.COMMANDS, look.CATALOGUE, work.TRIALS)
+_SETS = (
+    work.COMMANDS,
+    change.COMMANDS,
+    look.COMMANDS,
+    routes.COMMANDS,
+    queue.COMMANDS,
+    keep.COMMANDS,
+    look.CATALOGUE,
+    work.TRIALS,
+)
 
 for _command in (command for commands in _SETS for command in commands):
     main.add_command(_command)

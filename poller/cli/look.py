@@ -7,9 +7,11 @@ import click
 import msgspec
 
 from poller import control, report
-from poller.cli.shared import ask, configuration, told
+from poller.cli.shared import ask, configuration, told, where
+from poller.health import health as look_at_health
 from poller.model import Kind
-from poller.samples import sample as make_sample
+from poller.notices import NOTICES
+from poller.samples import example
 from poller.sources.spaceinvoices import RESOURCES, SpaceInvoices, connector_name
 from poller.stores import reading
 
@@ -21,10 +23,26 @@ TRIGGERS = {f"{row.singular}.{kind}": (row, kind) for row in RESOURCES.values() 
 @told
 def status(*, as_json: bool) -> None:
     """Show streams, sinks, and what waits."""
-    config = configuration()
-    with reading.View(config.state.path) as view:
-        found = report.status(view, config.plan(), _running(config.state.path))
+    path, wrong = where()
+    running = _running(path)
+    if wrong and running is None:
+        raise wrong
+    with reading.View(path) as view:
+        found = report.status(view, running.resources if running else configuration().plan().watches, running)
     click.echo(msgspec.json.encode(found) if as_json else report.status_text(found))
+    if wrong:
+        click.echo(f"the configuration cannot be used as it is now:\n{wrong}", err=True)
+
+
+@click.command()
+def health() -> None:
+    """Say whether a poller runs and moves: exits 0, or 1.
+
+    A loop, a poll or the database that stands still is named; what an API or a receiver does is no matter.
+    """
+    well, words = look_at_health(click.get_current_context().find_root().params["config"])
+    click.echo(words)
+    raise SystemExit(not well)
 
 
 def _running(path: Path) -> report.Running | None:
@@ -32,7 +50,9 @@ def _running(path: Path) -> report.Running | None:
         answer = ask(path, "ping")
     except control.NotRunning:
         return None
-    return report.Running(int(answer["pid"]), str(answer["pressed"]))
+    return report.Running(
+        int(answer["pid"]), str(answer["pressed"]), frozenset(answer["resources"]), answer["reloaded"]
+    )
 
 
 @click.command()
@@ -76,20 +96,22 @@ def _show(found: list[reading.Stored], *, as_json: bool) -> None:
 def triggers() -> None:
     """List what there is to receive.
 
-    With the names that connector platforms know the triggers by.
+    With the names that connector platforms know the triggers by. Those that begin with poller. tell of poller itself,
+    and go only where a route names them.
     """
-    click.echo(report.triggers([(name, connector_name(*row)) for name, row in TRIGGERS.items()]))
+    rows = [(name, connector_name(*row)) for name, row in TRIGGERS.items()]
+    click.echo(report.triggers(rows + [(name, row.title) for name, row in NOTICES.items()]))
 
 
 @click.command()
-@click.argument("trigger", type=click.Choice(list(TRIGGERS)), metavar="TRIGGER")
+@click.argument("trigger", type=click.Choice([*TRIGGERS, *NOTICES]), metavar="TRIGGER")
 def sample(trigger: str) -> None:
     """Print a full example event.
 
     TRIGGER is such as client.created; poller triggers lists them.
     """
-    click.echo(make_sample(SpaceInvoices.name, *TRIGGERS[trigger]).body)
+    click.echo(example(SpaceInvoices.name, trigger).body)
 
 
-COMMANDS = (status, sinks, events)
+COMMANDS = (status, health, sinks, events)
 CATALOGUE = (triggers, sample)

@@ -12,6 +12,7 @@ import click
 from poller import control, log
 from poller.config import Config, ConfigError, find, load
 from poller.operations import operations
+from poller.places import state
 from poller.service import wall_ms
 from poller.settings import SettingError
 from poller.sources import SourceError
@@ -57,6 +58,14 @@ def configuration(*, secrets: bool = False) -> Config:
         config.check_secrets(str(path or ""))
         log.hide(config.hidden())
     return config
+
+
+def where() -> tuple[Path, ConfigError | None]:
+    """Where the state is; by a configuration that is wrong elsewhere too, which may be mended while a poller runs."""
+    try:
+        return configuration().state.path, None
+    except ConfigError as error:
+        return state(find(click.get_current_context().find_root().params["config"], os.environ)), error
 
 
 def configured() -> Config | None:

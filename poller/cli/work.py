@@ -1,5 +1,6 @@
 """Commands that poll and deliver, and those to try it with."""
 
+from functools import partial
 from itertools import chain
 from threading import Event
 
@@ -28,8 +29,9 @@ def run(*, accept_state_loss: bool) -> None:
     The first poll of a stream is silent: it remembers what is there. SIGTERM or Ctrl-C finishes what is being
     sent, within 8 seconds; being killed at any moment loses nothing.
     """
-    config = configuration(secrets=True)
-    daemon.run(config, assemble(config, accept_loss=accept_state_loss))
+    read = partial(configuration, secrets=True)
+    config = read()
+    daemon.run(config, assemble(config, accept_loss=accept_state_loss), read)
     daemon.leave(0)
 
 

@@ -66,3 +66,7 @@ class Source(Protocol):
     def count(self, stream: Stream, parent: str = "") -> int:
         """How many live records the API counts."""
         ...
+
+    def close(self) -> None:
+        """Abandon the requests under way, and close all connections; nothing is asked again."""
+        ...

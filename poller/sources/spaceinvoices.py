@@ -18,6 +18,7 @@ import msgspec
 
 from poller import retry
 from poller.http import Client, HttpError, Malformed, Response, TooLarge
+from poller.meter import Meter
 from poller.model import Kind, Organization, Page, Quarantined, Record, Resource, Stream
 from poller.rate import LONGEST_HOLD_S, Bucket, NoTurn
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
@@ -31,6 +32,9 @@ MAX_PAGES = 100_000
 MESSAGE_CHARACTERS = 200
 TRIES = 4
 BACKOFF_S, BACKOFF_CEILING_S = 0.5, 20.0
+ANSWER_S = TRIES * (LONGEST_HOLD_S + DEADLINE_S) + (TRIES - 1) * LONGEST_HOLD_S
+"""The longest that one answer takes, an API that hangs included: for each try its turn and its deadline, and the waits
+between them."""
 
 _ROWS = (
     Resource("clients", "client", "Client", "clients"),
@@ -74,7 +78,8 @@ PARENT_PATHS = {"price_lists": "PriceLists"}
 class SpaceInvoices:
     """The ``Source`` of one API key. ``organizations`` limits it to these ids; ``stop`` ends every wait.
 
-    ``rate`` is requests a second, shared by all threads: the API refuses more than 100.
+    ``rate`` is the most requests a second, shared by all threads: the API refuses more than 100, and where it refuses
+    fewer they become fewer.
     """
 
     name = "spaceinvoices"
@@ -89,6 +94,7 @@ class SpaceInvoices:
         organizations: Sequence[str] | None = None,
         stop: threading.Event | None = None,
         chance: Callable[[], float] = random.random,
+        meter: Meter | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._token = token
@@ -97,6 +103,7 @@ class SpaceInvoices:
         self._stop = stop or threading.Event()
         self._bucket = Bucket(rate, self._stop)
         self._chance = chance
+        self._meter = meter or Meter()
         self._thread = threading.local()
         self._clients: list[Client] = []  # for a thread that ends must not drop its connections in the middle of a stop
 
@@ -122,6 +129,12 @@ class SpaceInvoices:
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
             raise Incomplete("the list of organizations is not a list of organizations")
         return [Organization(str(row["id"]), str(row.get("name", ""))) for row in rows]
+
+    def close(self) -> None:
+        """See ``Source.close``."""
+        self._stop.set()
+        while self._clients:
+            self._clients.pop().close()
 
     def list(self, stream: Stream, query: Increment | Sweep, parent: str = "") -> Iterator[Page]:
         """See ``Source.list``."""
@@ -180,7 +193,6 @@ class SpaceInvoices:
         if query:
             url += "?" + "&".join(f"{key}={quote(msgspec.json.encode(value), safe='')}" for key, value in query.items())
         for failures in range(1, TRIES + 1):
-            self._turn()
             trouble, wait_s = self._try(url, parent)
             if isinstance(trouble, Response):
                 return trouble
@@ -192,22 +204,31 @@ class SpaceInvoices:
                 raise Unreachable("the poller is stopping")
         raise Unreachable(trouble)
 
-    def _turn(self) -> None:
+    def _turn(self) -> float:
+        began_s = time.monotonic()
         try:
-            self._bucket.take()
+            return self._bucket.take()
         except NoTurn as none:
             raise Unreachable(str(none)) from None
+        finally:
+            self._meter.count("rate_wait_seconds", time.monotonic() - began_s)
 
     def _try(self, url: str, parent: str) -> tuple[Response | str, float]:
         """One request: the answer, or the passing trouble and how long the API asked to wait."""
+        sent_s = self._turn()
         try:
             answer = self._client().request(
                 "GET", url, headers=self._headers, deadline_s=DEADLINE_S, max_bytes=PAGE_BYTES
             )
         except (TooLarge, Malformed) as error:
+            self._meter.count("requests", status="none")
             raise Incomplete(str(error)) from error
         except HttpError as error:
+            self._meter.count("requests", status="none")
             return str(error), 0.0
+        self._meter.count("requests", status="429" if answer.status == 429 else f"{answer.status // 100}xx")
+        self._meter.observe("request_seconds", answer.elapsed_s)
+        self._bucket.heed(answer.status, sent_s)
         if answer.status == 200:
             return answer, 0.0
         if answer.status == 429 or answer.status >= 500:

@@ -15,10 +15,11 @@ _MEMORY_LEVEL = 6  # 100 kB a packer; more makes nothing smaller
 
 
 class Codec:
-    """Packs and unpacks bodies; makes a resource's dictionary with its first bodies."""
+    """Packs, unpacks and numbers bodies; makes a resource's dictionary with its first bodies."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        (self._last,) = database.execute("SELECT coalesce(max(id), 0) FROM body").fetchone()
         self.forget()
 
     def dictionary(self, resource: str, sample: Sequence[bytes]) -> int:
@@ -34,6 +35,11 @@ class Codec:
         """Read dictionaries anew: one that was made in a transaction that failed is not there."""
         self._known: dict[int, bytes] = {0: b""}
         self._packers: dict[int, zlib._Compress] = {}
+
+    def next_number(self) -> int:
+        """The number of a body that is new."""
+        self._last += 1
+        return int(self._last)
 
     def pack(self, body: bytes, dictionary: int) -> bytes:
         """The bytes to store."""

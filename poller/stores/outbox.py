@@ -36,7 +36,7 @@ _LANES = f"""
 _DELIVERY = """
   d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.due_ms, d.route, d.shape, d.begun,
   iif(d.shape = '', '', (SELECT results FROM step s
-    WHERE s.sequence = d.sequence AND s.sink = d.sink AND s.route = d.route))
+    WHERE s.sequence = d.sequence AND s.sink = d.sink AND s.route = d.route)), d.turn
 """
 
 _DUE_OF_MANY = f"""
@@ -64,7 +64,7 @@ def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bo
     sql = f"{_DUE_OF_FEW if few else _DUE_OF_MANY} ORDER BY {'d.troubles, ' if probe else ''}d.due_ms, d.turn LIMIT ?3"
     places = [msgspec.json.encode(lanes).decode()] if few else []
     return [
-        Delivery._make([*row[:-2], bool(row[-2]), row[-1] or b"", CLOUDEVENT])
+        Delivery._make([*row[:-3], bool(row[-3]), row[-2] or b"", CLOUDEVENT, row[-1]])
         for row in connection.execute(sql, [sink, now_ms, limit, *places])
     ]
 
@@ -181,7 +181,7 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
     )
     connection.execute(
         "INSERT INTO sink (name, breaker) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET breaker = ?2",
-        [sink, msgspec.json.encode(Breaker(paused=reason)).decode()],
+        [sink, msgspec.json.encode(Breaker(paused=reason, down_ms=breaker(connection, sink).down_ms)).decode()],
     )
 
 

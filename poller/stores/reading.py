@@ -1,7 +1,7 @@
 """What a command reads of the state while a poller runs, or does not: a connection that cannot write."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,8 @@ import msgspec
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.stores import Standing, StoreError, invariants, rows, upkeep
+from poller.stores import Standing, StoreError, invariants, rows, streams, upkeep
+from poller.stores.figures import Figures, figures
 from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.schema import APPLICATION_ID
 from poller.stores.selection import SELECTED, Selection, selected
@@ -38,6 +39,16 @@ class Stored(NamedTuple):
     trigger: str
     recorded_ms: int
     body: bytes
+
+
+class Totals(NamedTuple):
+    """How many streams there are, how many of them are in trouble, and how many deliveries are pending."""
+
+    streams: int
+    failing: int
+    held: int
+    paused: int
+    pending: int
 
 
 class View:
@@ -75,10 +86,28 @@ class View:
         if isinstance(error, sqlite3.DatabaseError):
             raise LostError(f"{self._path} is damaged: {error}") from error
 
+    def rows(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """What a statement of this package finds."""
+        return self._connection.execute(sql, values).fetchall()
+
     def streams(self) -> list[Standing]:
         """All streams ever followed."""
         found = self._database.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
         return [rows.standing(row) for row in found]
+
+    def address(self) -> str:
+        """Where the API is whose records are remembered; empty if that was never kept."""
+        return streams.address(self._connection)
+
+    def totals(self, resources: Collection[str]) -> Totals:
+        """How it goes with the streams of these resources, and with all deliveries, in numbers."""
+        row = self._database.execute(
+            """SELECT count(*), coalesce(sum(failures > 0), 0), coalesce(sum(held_ms IS NOT NULL), 0),
+                 coalesce(sum(paused), 0), (SELECT count(*) FROM delivery WHERE state = 'pending')
+               FROM stream WHERE resource IN (SELECT value FROM json_each(?))""",
+            [msgspec.json.encode(list(resources)).decode()],
+        ).fetchone()
+        return Totals(*row)
 
     def quarantined(self) -> list[dict[str, Any]]:
         """Records that cannot be followed, with their reasons."""
@@ -107,6 +136,10 @@ class View:
                ORDER BY 1"""
         )
         return [Backlog._make([*row[:-1], msgspec.json.decode(row[-1], type=Breaker)]) for row in found]
+
+    def figures(self, now_ms: int, *, organizations: bool = False) -> Figures:
+        """How much there is of everything, as sums; of each organization if they are to be told apart."""
+        return figures(self._connection, self._path, now_ms, organizations=organizations)
 
     def unfinished(self, now_ms: int) -> dict[str, int]:
         """How many deliveries of each sink should have been made, which leaves out those that a route puts off."""

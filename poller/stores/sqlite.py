@@ -1,56 +1,38 @@
 """State in one SQLite file: one connection, one writer, every change of it one IMMEDIATE transaction."""
 
 import sqlite3
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
-import msgspec
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.diff import Finding
-from poller.model import Delivery, Mark, Quarantined, State, Stream
+from poller.model import Delivery, Mark, Stream
+from poller.notices import SINKS, about
 from poller.plan import Target
 from poller.pressure import Load
 from poller.stores import (
     Decision,
     Keep,
+    Outgoing,
     Standing,
     Step,
-    StoreError,
     Verdict,
     departure,
+    marks,
     opening,
     outbox,
-    rows,
+    streams,
     upkeep,
 )
 from poller.stores.bodies import Codec
 from poller.stores.selection import Chosen, Selection, selected
-from poller.stores.wal import Wal
+from poller.stores.transaction import Transactions
 
 Reroute = Callable[[str, bytes], Sequence[Target] | None]
 """Where an event, given as its bytes, goes by the route of this name."""
-
-_MARK = "id, updated_ms, digest, state, parent, body"
-_STATES = tuple(State)
-_SAVE_PROGRESS = f"""
-  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
-  WHERE id = ?
-"""
-_SAVE_BODY = """
-  INSERT INTO body VALUES (?, ?, ?)
-  ON CONFLICT (id) DO UPDATE SET dictionary = excluded.dictionary, bytes = excluded.bytes
-"""
-_SAVE_MARK = f"""
-  INSERT INTO mark (stream, {_MARK}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, id) DO UPDATE SET
-    updated_ms = excluded.updated_ms, digest = excluded.digest, state = excluded.state,
-    parent = excluded.parent, body = excluded.body
-"""
 
 
 class SqliteStore:
@@ -62,13 +44,12 @@ class SqliteStore:
     def __init__(self, path: Path, source: str, *, accept_loss: bool = False) -> None:
         self._connection, self._lock = opening.open_locked(path, accept_loss=accept_loss)
         self._path = path
-        self._wal = Wal(path)
-        self._mutex = threading.RLock()
         self._source = source
         self._stream_ids: dict[Stream, int] = {}
+        self._transactions = Transactions(self._connection, path, self._undone)
+        self._reading, self._writing = self._transactions.reading, self._transactions.writing
         try:
             self._codec = Codec(Database(self._connection))
-            (self._last_body,) = self._one("SELECT coalesce(max(id), 0) FROM body")
         except sqlite3.Error as error:
             self._connection.close()
             self._lock.release()
@@ -76,7 +57,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Leave the state clean; nothing can be called afterwards. Waits for a commit under way."""
-        with self._mutex, _as_store_error():
+        with self._reading():
             opening.close(self._connection, self._lock)
 
     # Streams
@@ -84,28 +65,18 @@ class SqliteStore:
     def standing(self, stream: Stream) -> Standing:
         """See ``Store.standing``."""
         with self._reading():
-            return rows.standing(self._one(f"SELECT {rows.STANDING} FROM stream WHERE id = ?", self._id(stream)))
+            return streams.standing(self._connection, self._id(stream))
 
     def streams(self) -> list[Standing]:
         """See ``Store.streams``."""
         with self._reading():
-            return [
-                rows.standing(row) for row in self._all(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
-            ]
+            return streams.standings(self._connection)
 
-    def schedule(self, standing: Standing) -> None:
+    def schedule(self, standing: Standing, notices: Sequence[Outgoing] = (), now_ms: int = 0) -> None:
         """See ``Store.schedule``."""
         with self._writing():
-            self._run(
-                """UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ?
-                   WHERE id = ?""",
-                standing.next_poll_ms,
-                standing.polled_ms,
-                standing.failures,
-                standing.error,
-                standing.suspended,
-                self._id(standing.stream),
-            )
+            streams.schedule(self._connection, self._id(standing.stream), standing)
+            outbox.announce(self._connection, self._source, about(standing.stream), notices, now_ms)
 
     def sweep_soon(self, stream: Stream) -> None:
         """See ``Store.sweep_soon``."""
@@ -118,15 +89,28 @@ class SqliteStore:
         False if there are none.
         """
         with self._writing():
-            sql = """UPDATE stream SET decision = ?, next_poll_ms = 0
-                     WHERE org || '/' || resource = ? AND missing > 0"""
-            return self._run(sql, decision, name).rowcount > 0
+            return streams.decide(self._connection, name, decision)
 
     def pause_stream(self, name: str, *, paused: bool) -> bool:
         """Stop polling the stream of this name until it is resumed; False if there is none."""
         with self._writing():
-            sql = "UPDATE stream SET paused = ?, next_poll_ms = 0 WHERE org || '/' || resource = ?"
-            return self._run(sql, paused, name).rowcount > 0
+            return streams.pause(self._connection, name, paused=paused)
+
+    def forget(self, stream: Stream) -> None:
+        """Forget all records of a stream; when it is polled again it is read in silence."""
+        with self._writing():
+            marks.forget(self._connection, self._id(stream))
+            streams.forget(self._connection, self._id(stream))
+
+    def address(self) -> str:
+        """Where the API is whose records are remembered; empty if that was never kept."""
+        with self._reading():
+            return streams.address(self._connection)
+
+    def keep_address(self, new: str) -> None:
+        """Keep where it is."""
+        with self._writing():
+            streams.keep_address(self._connection, new)
 
     # Marks
 
@@ -134,74 +118,39 @@ class SqliteStore:
         """See ``Store.marks``."""
         if not ids:
             return {}
-        sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id IN (SELECT value FROM json_each(?))"
         with self._reading():
-            return _marks(self._all(sql, self._id(stream), msgspec.json.encode(list(ids)).decode()))
+            return marks.some(self._connection, self._id(stream), ids)
 
     def marks_between(self, stream: Stream, after: str, upto: str | None, limit: int = -1) -> dict[str, Mark]:
         """See ``Store.marks_between``."""
-        bound = "" if upto is None else "AND id <= ?"
-        sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id > ? {bound} ORDER BY id LIMIT ?"
         with self._reading():
-            limits = (limit,) if upto is None else (upto, limit)
-            return _marks(self._all(sql, self._id(stream), after, *limits))
+            return marks.between(self._connection, self._id(stream), after, upto, limit)
 
     def missing(self, stream: Stream, after: str, limit: int) -> list[Mark]:
         """See ``Store.missing``."""
-        sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id > ? AND state = 2 ORDER BY id LIMIT ?"
         with self._reading():
-            return list(_marks(self._all(sql, self._id(stream), after, limit)).values())
+            return marks.missing(self._connection, self._id(stream), after, limit)
 
-    def bodies(self, marks: Iterable[Mark]) -> dict[str, bytes]:
+    def bodies(self, of: Iterable[Mark]) -> dict[str, bytes]:
         """See ``Store.bodies``."""
-        by_number = {mark.body: mark.id for mark in marks if mark.body}
-        if not by_number:
-            return {}
-        sql = "SELECT id, dictionary, bytes FROM body WHERE id IN (SELECT value FROM json_each(?))"
         with self._reading():
-            found = self._all(sql, msgspec.json.encode(list(by_number)).decode())
-            return {by_number[number]: self._codec.unpack(packed, dictionary) for number, dictionary, packed in found}
+            return marks.bodies(self._connection, self._codec, of)
 
     def commit(self, stream: Stream, step: Step, now_ms: int) -> int:
         """See ``Store.commit``."""
-        with self._mutex:
+        with self._reading():
             with self._writing():
                 number = self._id(stream)
-                self._remember(number, stream.resource, step.findings)
-                self._quarantine(number, step.quarantined, now_ms)
+                marks.remember(self._connection, self._codec, number, stream.resource, step.findings)
+                marks.quarantine(self._connection, number, step.quarantined, now_ms)
                 outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
-                self._run(_SAVE_PROGRESS, *rows.progress_row(step.progress), step.decided, number)
+                outbox.announce(self._connection, self._source, about(stream), step.notices, now_ms)
+                streams.advance(self._connection, number, step.progress, decided=step.decided)
                 sequence = opening.last_sequence(self._connection)
             if step.outgoing:
                 with suppress(OSError):  # it may lag behind
                     self._lock.advance(sequence)
         return len(step.outgoing)
-
-    def _remember(self, number: int, resource: str, findings: Sequence[Finding]) -> None:
-        if not findings:
-            return
-        kept, forgotten, marks = [], [], []
-        new = [finding.body for finding in findings if finding.body]
-        dictionary = self._codec.dictionary(resource, new) if new else 0
-        for _, mark, body, _ in findings:
-            place = mark.body
-            if body:
-                if not place:
-                    place = self._last_body = self._last_body + 1
-                kept.append((place, dictionary, self._codec.pack(body, dictionary)))
-            elif body is not None:
-                forgotten.append((number, mark.id))
-            marks.append((number, mark.id, mark.updated_ms, mark.digest, mark.state, mark.parent, place))
-        run = self._connection.executemany
-        run("DELETE FROM body WHERE id = (SELECT body FROM mark WHERE stream = ? AND id = ?)", forgotten)
-        run(_SAVE_BODY, kept)
-        run(_SAVE_MARK, marks)
-
-    def _quarantine(self, number: int, quarantined: Sequence[Quarantined], now_ms: int) -> None:
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?)",
-            [(number, key, reason, now_ms) for key, reason in quarantined],
-        )
 
     def clear_quarantine(self, stream: Stream, before_ms: int) -> None:
         """See ``Store.clear_quarantine``."""
@@ -229,7 +178,9 @@ class SqliteStore:
     def settle(self, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
         """See ``Store.settle``."""
         with self._writing():
-            return outbox.settle(self._connection, sink, judge, now_ms)
+            verdict = outbox.settle(self._connection, sink, judge, now_ms)
+            outbox.announce(self._connection, self._source, Stream("", SINKS), verdict.notices, now_ms)
+            return verdict
 
     def breaker(self, sink: str) -> Breaker:
         """See ``Store.breaker``."""
@@ -317,7 +268,7 @@ class SqliteStore:
                 delivered_before_ms=now_ms - int(keep.delivered_s * 1000),
                 parked_before_ms=now_ms - int(keep.parked_s * 1000),
             )
-        with self._mutex, _as_store_error():
+        with self._reading():
             shrunk = upkeep.shrink(self._connection)
         return expired + pruned + shrunk
 
@@ -352,38 +303,7 @@ class SqliteStore:
         row: tuple[Any, ...] = self._connection.execute(sql, values).fetchone()
         return row
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._mutex, _as_store_error():
-            yield
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """One transaction that writes from its first statement on, so that it cannot fail half way."""
-        with self._mutex, _as_store_error():
-            self._run("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._run("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._run("ROLLBACK")
-                self._stream_ids.clear()
-                self._codec.forget()
-                raise
-            self._wal.shorten(self._connection)
-
-
-@contextmanager
-def _as_store_error() -> Iterator[None]:
-    began = monotonic()
-    try:
-        yield
-    except sqlite3.Error as error:
-        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-        waited = f" (waited {monotonic() - began:.1f} s)" if busy else ""
-        raise StoreError(f"the state cannot be used now: {error}{waited}") from error
-
-
-def _marks(found: Iterable[tuple[Any, ...]]) -> dict[str, Mark]:
-    return {row[0]: Mark(row[0], row[1], row[2], _STATES[row[3]], row[4], row[5]) for row in found}
+    def _undone(self) -> None:
+        """Forget what was read or made in a transaction that failed."""
+        self._stream_ids.clear()
+        self._codec.forget()

@@ -204,9 +204,9 @@ def test_fault_09_a_signal_in_a_migration(site):
 
 
 QUICK = """
-from poller import daemon, service
+from poller import generation, service
 from poller.stores import opening
-daemon.STORE_RETRY_S = daemon.LOOK_UP_RETRY_S = 0.2
+generation.STORE_RETRY_S = generation.LOOK_UP_RETRY_S = 0.2
 service.PRESSURE_EVERY_S = 0.1
 opening._PRAGMAS += ("busy_timeout = 300",)
 """

@@ -8,7 +8,8 @@ import sys
 import pytest
 from mutated import ROOT, mutate
 
-OUTBOX, DEPARTURE, SQLITE = "poller/stores/outbox.py", "poller/stores/departure.py", "poller/stores/sqlite.py"
+OUTBOX, DEPARTURE, SQLITE = (f"poller/stores/{name}.py" for name in ("outbox", "departure", "sqlite"))
+MARKS, STREAMS, TRANSACTION = (f"poller/stores/{name}.py" for name in ("marks", "streams", "transaction"))
 BREAKER, DIFF, ENVELOPE, RETRY = (f"poller/{name}.py" for name in ("breaker", "diff", "envelope", "retry"))
 
 MUTANTS = {  # by the test that has to fail: the file, what is in it, and what stands there instead
@@ -127,35 +128,35 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (DEPARTURE, "DELETE FROM delivery WHERE route = ? AND", "DELETE FROM delivery WHERE (route = ? OR 1) AND"),
     ],
     "stores/test_sqlite.py": [
-        (SQLITE, "decision = iif(?, NULL, decision)\n  WHERE id = ?", "decision = iif(?, NULL, NULL)\n  WHERE id = ?"),
+        (STREAMS, "decision = iif(?, NULL, decision)\n  WHERE id = ?", "decision = iif(?, NULL, NULL)\n  WHERE id = ?"),
         (
-            SQLITE,
+            STREAMS,
             "decision = iif(?, NULL, decision)\n  WHERE id = ?",
             "decision = iif(?, NULL, decision)\n  WHERE (id = ? OR 1)",
         ),
-        (SQLITE, ", bytes = excluded.bytes", ""),
-        (SQLITE, "updated_ms = excluded.updated_ms, digest", "digest"),
-        (SQLITE, "digest = excluded.digest, state", "state"),
-        (SQLITE, "state = excluded.state,", ""),
-        (SQLITE, "parent = excluded.parent, body", "body"),
-        (SQLITE, "parent = excluded.parent, body = excluded.body", "parent = excluded.parent"),
-        (SQLITE, 'FROM mark WHERE stream = ? AND id = ?)"', 'FROM mark WHERE (stream = ? OR 1) AND id = ?)"'),
-        (SQLITE, "INSERT OR REPLACE INTO quarantine", "INSERT OR IGNORE INTO quarantine"),
-        (SQLITE, "BEGIN IMMEDIATE", "BEGIN"),
-        (SQLITE, 'self._run("COMMIT")', "pass"),
-        (SQLITE, 'self._run("ROLLBACK")', "pass"),
-        (SQLITE, "if self._connection.in_transaction:", "if True:"),
+        (MARKS, ", bytes = excluded.bytes", ""),
+        (MARKS, "updated_ms = excluded.updated_ms, digest", "digest"),
+        (MARKS, "digest = excluded.digest, state", "state"),
+        (MARKS, "state = excluded.state,", ""),
+        (MARKS, "parent = excluded.parent, body", "body"),
+        (MARKS, "parent = excluded.parent, body = excluded.body", "parent = excluded.parent"),
+        (MARKS, 'FROM mark WHERE stream = ? AND id = ?)"', 'FROM mark WHERE (stream = ? OR 1) AND id = ?)"'),
+        (MARKS, "INSERT OR REPLACE INTO quarantine", "INSERT OR IGNORE INTO quarantine"),
+        (TRANSACTION, "BEGIN IMMEDIATE", "BEGIN"),
+        (TRANSACTION, 'self._connection.execute("COMMIT")', "pass"),
+        (TRANSACTION, 'connection.execute("ROLLBACK")', "pass"),
+        (TRANSACTION, "if connection.in_transaction:", "if True:"),
         (SQLITE, "self._stream_ids.clear()", "pass"),
         (SQLITE, "self._codec.forget()", "pass"),
-        (SQLITE, "except BaseException", "except Exception"),
-        (SQLITE, "forget()\n                raise", "forget()"),
+        (TRANSACTION, "except BaseException", "except Exception"),
+        (TRANSACTION, "_undone()\n                raise", "_undone()"),
         (
-            SQLITE,
-            'with self._mutex, _as_store_error():\n            self._run("B',
-            'with _as_store_error():\n            self._run("B',
+            TRANSACTION,
+            "with self._mutex, _as_store_error():\n            self._c",
+            "with _as_store_error():\n            self._c",
         ),
         (
-            SQLITE,
+            TRANSACTION,
             "except sqlite3.Error as error:\n        busy",
             "except sqlite3.OperationalError as error:\n        busy",
         ),

@@ -101,7 +101,7 @@ def test_a_slow_reader_delays_no_commit_for_long_and_the_log_is_short_after_it(
         assert len(tries) < 4 * wal.TRIES
         assert store._one("PRAGMA busy_timeout") == (5000,)
         reader.execute("COMMIT")
-    store._wal._waits_until_s = 0.0
+    store._transactions.wal._waits_until_s = 0.0
     write()
     assert size_bytes() == 0
 

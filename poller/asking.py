@@ -1,0 +1,77 @@
+"""Asking the poller that runs: one request a connection, a line of JSON there, a line of JSON back.
+
+It imports little, so that ``poller health`` is quick.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_LONGEST = 1 << 20
+_PIECE = 65536
+
+TIMEOUT_S = 10.0
+"""How long a command waits for its answer."""
+
+
+class NotRunning(Exception):
+    """No poller listens for this state."""
+
+
+def socket_path(database: Path) -> Path:
+    """Where the poller of this database listens."""
+    return database.with_name(f"{database.name}.sock")
+
+
+def ask(database: Path, command: str, **request: object) -> dict[str, Any]:
+    """Have the running poller of this state carry out a command; raises ``NotRunning``, or another ``OSError``."""
+    return _asked(database, {"command": command, **request}, TIMEOUT_S)
+
+
+def ping(database: Path, timeout_s: float) -> dict[str, Any]:
+    """How the running poller of this state is, if it answers in time; raises as ``ask`` does."""
+    return _asked(database, {"command": "ping"}, timeout_s)
+
+
+def _asked(database: Path, request: dict[str, object], timeout_s: float) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout_s)
+        try:
+            with short(socket_path(database)) as name:
+                connection.connect(name)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            return line(connection)
+        except (FileNotFoundError, ConnectionError) as error:
+            raise NotRunning from error
+
+
+@contextmanager
+def short(path: Path) -> Iterator[str]:
+    """A name for the socket within the 107 bytes that the system allows: by way of its folder if need be."""
+    if len(os.fsencode(path)) < 100:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def line(connection: socket.socket) -> dict[str, Any]:
+    """The object in the one line of JSON that the other side says."""
+    text = b""
+    while not text.endswith(b"\n") and len(text) < _LONGEST:
+        piece = connection.recv(_PIECE)
+        if not piece:
+            break
+        text += piece
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {"error": "that was not one line of JSON"}
+    return found if isinstance(found, dict) else {}

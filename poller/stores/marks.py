@@ -1,0 +1,97 @@
+"""What is remembered of records: marks, last bodies, quarantine. Within a transaction that the store has begun."""
+
+from collections.abc import Collection, Iterable, Sequence
+from sqlite3 import Connection
+from typing import Any
+
+import msgspec
+
+from poller.diff import Finding
+from poller.model import Mark, Quarantined, State
+from poller.stores.bodies import Codec
+
+_MARK = "id, updated_ms, digest, state, parent, body"
+_STATES = tuple(State)
+_SAVE_BODY = """
+  INSERT INTO body VALUES (?, ?, ?)
+  ON CONFLICT (id) DO UPDATE SET dictionary = excluded.dictionary, bytes = excluded.bytes
+"""
+_SAVE_MARK = f"""
+  INSERT INTO mark (stream, {_MARK}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, id) DO UPDATE SET
+    updated_ms = excluded.updated_ms, digest = excluded.digest, state = excluded.state,
+    parent = excluded.parent, body = excluded.body
+"""
+
+
+def some(connection: Connection, number: int, ids: Collection[str]) -> dict[str, Mark]:
+    """The marks of these records of the stream with this number."""
+    sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id IN (SELECT value FROM json_each(?))"
+    return _marks(connection.execute(sql, [number, _list(ids)]))
+
+
+def between(connection: Connection, number: int, after: str, upto: str | None, limit: int) -> dict[str, Mark]:
+    """The marks with ids above ``after`` and up to ``upto`` (None: to the end), in order of ids."""
+    bound = "" if upto is None else "AND id <= ?"
+    sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id > ? {bound} ORDER BY id LIMIT ?"
+    limits = (limit,) if upto is None else (upto, limit)
+    return _marks(connection.execute(sql, [number, after, *limits]))
+
+
+def missing(connection: Connection, number: int, after: str, limit: int) -> list[Mark]:
+    """Missing marks with ids above ``after``, in order of ids."""
+    sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id > ? AND state = 2 ORDER BY id LIMIT ?"
+    return list(_marks(connection.execute(sql, [number, after, limit])).values())
+
+
+def bodies(connection: Connection, codec: Codec, of: Iterable[Mark]) -> dict[str, bytes]:
+    """The last bodies of these marks, by record id."""
+    by_number = {mark.body: mark.id for mark in of if mark.body}
+    if not by_number:
+        return {}
+    sql = "SELECT id, dictionary, bytes FROM body WHERE id IN (SELECT value FROM json_each(?))"
+    found = connection.execute(sql, [_list(by_number)]).fetchall()
+    return {by_number[number]: codec.unpack(packed, dictionary) for number, dictionary, packed in found}
+
+
+def remember(connection: Connection, codec: Codec, number: int, resource: str, findings: Sequence[Finding]) -> None:
+    """Keep the marks and the bodies of findings; forget bodies that are to be forgotten."""
+    if not findings:
+        return
+    kept, forgotten, marks = [], [], []
+    new = [finding.body for finding in findings if finding.body]
+    dictionary = codec.dictionary(resource, new) if new else 0
+    for _, mark, body, _ in findings:
+        place = mark.body
+        if body:
+            place = place or codec.next_number()
+            kept.append((place, dictionary, codec.pack(body, dictionary)))
+        elif body is not None:
+            forgotten.append((number, mark.id))
+        marks.append((number, mark.id, mark.updated_ms, mark.digest, mark.state, mark.parent, place))
+    run = connection.executemany
+    run("DELETE FROM body WHERE id = (SELECT body FROM mark WHERE stream = ? AND id = ?)", forgotten)
+    run(_SAVE_BODY, kept)
+    run(_SAVE_MARK, marks)
+
+
+def quarantine(connection: Connection, number: int, quarantined: Sequence[Quarantined], now_ms: int) -> None:
+    """Enter records that cannot be followed."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?)",
+        [(number, key, reason, now_ms) for key, reason in quarantined],
+    )
+
+
+def forget(connection: Connection, number: int) -> None:
+    """Forget all records of a stream."""
+    connection.execute("DELETE FROM body WHERE id IN (SELECT body FROM mark WHERE stream = ?)", [number])
+    connection.execute("DELETE FROM mark WHERE stream = ?", [number])
+    connection.execute("DELETE FROM quarantine WHERE stream = ?", [number])
+
+
+def _marks(found: Iterable[tuple[Any, ...]]) -> dict[str, Mark]:
+    return {row[0]: Mark(row[0], row[1], row[2], _STATES[row[3]], row[4], row[5]) for row in found}
+
+
+def _list(values: Iterable[str | int]) -> str:
+    return msgspec.json.encode(list(values)).decode()

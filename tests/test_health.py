@@ -1,0 +1,132 @@
+"""``poller health``: 0 or 1 and one line, quickly, whatever state the poller or its configuration is in."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from process import Site, eventually, only
+
+import poller
+from poller.simulator import Account, Simulator
+
+CLIENTS = only("clients")
+
+
+@pytest.fixture
+def account():
+    return Account(token="canary-token-" + "t" * 51, organizations=1, seed=1)
+
+
+@pytest.fixture
+def api(account):
+    with Simulator(account) as simulator:
+        yield simulator
+
+
+def test_a_poller_that_moves_is_well(tmp_path, api):
+    """And says which process it is."""
+    site = Site(tmp_path, api.url, CLIENTS)
+    with site.start() as running:
+        running.up()
+        done = site.run("health")
+        assert (done.code, done.out, done.err) == (0, f"well: process {running.pid}\n", "")
+
+
+def test_one_that_pauses_is_well_and_says_why(tmp_path, api, account):
+    """No restart would help."""
+    site = Site(tmp_path, api.url, CLIENTS, patch="from poller import service\nservice.PRESSURE_EVERY_S = 0.1\n")
+    site.config.write_text(site.config.read_text().replace("[state]", '[state]\nmax_size = "1KiB"'))
+    with site.start() as running:
+        running.up()
+        eventually(lambda: "; polls pause: " in site.run("health", patch="").out)
+        assert site.run("health", patch="").code == 0
+
+
+def test_one_that_does_not_run_is_not_well(tmp_path, api):
+    """Nor one that was killed, and left its socket."""
+    site = Site(tmp_path, api.url, CLIENTS)
+    assert site.run("health")[:2] == (1, "poller does not run\n")
+    with site.start() as running:
+        running.up()
+        running.kill()
+    assert site.database.with_name("poller.db.sock").exists()
+    assert site.run("health")[:2] == (1, "poller does not run\n")
+
+
+def test_one_that_does_not_answer_is_not_well(tmp_path, api):
+    """It is not waited for longer than a probe has time."""
+    site = Site(tmp_path, api.url, CLIENTS)
+    with site.start() as running:
+        running.up()
+        running.signal(signal.SIGSTOP)
+        assert site.run("health")[:2] == (1, "poller does not answer: timed out\n")
+
+
+def test_what_stands_still_is_named(tmp_path, api):
+    """By the line of a poller that answers."""
+    patch = "from poller.pulse import Pulse\nPulse.trouble = lambda self: 'the drain of crm stands still for 91 s'\n"
+    site = Site(tmp_path, api.url, CLIENTS, patch=patch)
+    with site.start() as running:
+        running.up()
+        assert site.run("health", patch="")[:2] == (1, "the drain of crm stands still for 91 s\n")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("[state", "is not TOML"),
+        ("[state]\npath = 1\n", "state.path: should be a path"),
+        ("state = 1\n", "state.path: should be a path"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_a_configuration_that_names_no_state(tmp_path, api, config, words):
+    """One line says so, and it is not well."""
+    site = Site(tmp_path, api.url, CLIENTS)
+    site.config.unlink()
+    if config is not None:
+        site.config.write_text(config)
+    done = site.run("health")
+    assert (done.code, done.out.count("\n"), done.err) == (1, 1, "")
+    assert words in done.out
+
+
+def test_the_state_is_where_it_is_by_default(tmp_path):
+    """A token alone is enough to run, and so it is here; without one there is nothing to ask."""
+    command = [sys.executable, "-m", "poller", "health"]
+    env = {"PYTHONPATH": str(Path(poller.__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:16]) == (1, "no configuration")
+    env["SPACE_INVOICES_TOKEN"] = "t"
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "poller does not run\n")
+
+
+def test_it_is_a_command_as_the_others_are(tmp_path, api):
+    """With the options of all commands, and help."""
+    site = Site(tmp_path, api.url, CLIENTS)
+    assert "exits 0, or 1" in site.run("health", "--help").out
+    assert site.run("--log-level", "debug", "health").code == 1
+    assert site.run("health", patch="pass")[:2] == (1, "poller does not run\n")
+
+
+def test_it_imports_little():
+    """It is started every half minute: what takes half a second to import stays out."""
+    code = "import sys\nfrom poller import __main__, health\nprint(*sys.modules)"
+    heavy = {"pydantic", "httpx", "apscheduler", "structlog", "sqlite_utils", "click", "msgspec", "sqlite3", "asyncio"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert heavy & set(done.stdout.split()) == set()
+
+
+def test_a_poller_of_another_version_is_asked_what_it_knows(tmp_path, monkeypatch):
+    """One that does not tell of trouble has none to tell of; one that does not know the question is not well."""
+    from poller.health import health
+
+    config = tmp_path / "config.toml"
+    config.write_text('[state]\npath = "x.db"\n')
+    monkeypatch.setattr("poller.health.ping", lambda *_, **__: {"pid": 7})
+    assert health(config) == (True, "well: process 7")
+    monkeypatch.setattr("poller.health.ping", lambda *_, **__: {"error": "this poller does not know that command"})
+    assert health(config) == (False, "this poller does not know that command")
