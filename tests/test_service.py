@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from threading import Event
+from types import MappingProxyType
 
 import pytest
 from mirror import plan
@@ -15,7 +16,7 @@ class Nothing:
     """A source that nobody asks."""
 
     name = "nothing"
-    resources = {}
+    resources = MappingProxyType({})
 
     def close(self):
         pass
