@@ -5,7 +5,7 @@ from sqlite3 import Connection
 from poller.stores import Decision, Progress, Standing, rows
 
 _ADVANCE = f"""
-  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
+  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
   WHERE id = ?
 """
 
@@ -24,13 +24,16 @@ def standings(connection: Connection) -> list[Standing]:
 def schedule(connection: Connection, number: int, standing: Standing) -> None:
     """Keep the schedule and the troubles of a stream."""
     connection.execute(
-        "UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ? WHERE id = ?",
+        """UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ?, failing_ms = ?,
+             silent_ms = ? WHERE id = ?""",
         [
             standing.next_poll_ms,
             standing.polled_ms,
             standing.failures,
             standing.error,
             standing.suspended,
+            standing.failing_ms,
+            standing.silent_ms,
             number,
         ],
     )
