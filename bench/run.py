@@ -13,6 +13,7 @@ import memory
 import restart
 import routing
 import schedule
+import scrape
 import startup
 import sustained
 from figures import Table, machine
@@ -28,6 +29,7 @@ SECTIONS: dict[str, Section] = {
     "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],
     "sustained": lambda asked: sustained.report(asked.events, asked.runs),
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
+    "scrape": lambda asked: [scrape.report(asked.runs)],
     "memory": lambda asked: [memory.report(asked.records)],
     "schedule": lambda asked: schedule.report(asked.hours, asked.orgs),
     "startup": lambda asked: [startup.report(asked.runs)],

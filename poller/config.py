@@ -70,7 +70,8 @@ class Config(Strict):
         sinks = tuple(Target(name, table.order) for name, table in self.sinks.items())
         ways = self.ways()
         origin = self.source.origin if ways.stamps else ""
-        return Plan({watch.resource.name: watch for watch in self.watches()}, ways.routes, sinks, origin)
+        watches = {watch.resource.name: watch for watch in self.watches()}
+        return Plan(watches, ways.routes, sinks, origin, self.source.base_url, self.source.organizations)
 
     def watches(self) -> Sequence[Watch]:
         """What is followed, in the order of ``plan``."""

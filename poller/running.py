@@ -138,7 +138,9 @@ class Poll:
 
     @property
     def emits_first(self) -> bool:
-        """Whether anybody takes what is there at the first sight."""
+        """Whether anybody takes what is there at the first sight; of what was forgotten nobody does."""
+        if self.progress.sweeps:
+            return False
         created = envelope.trigger(self.watch.resource, Kind.CREATED)
         return self.watch.emit_first or any(
             each.first and route.matches(each, created) for each in self.tools.plan.routes

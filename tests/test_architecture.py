@@ -52,6 +52,7 @@ PURE = {
     "pressure",
 }
 PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "pace", "problems", "retry", "route", "shape"}
+PURE |= {"changes", "outline", "prospect"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
@@ -65,7 +66,7 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
     "prometheus_client": {"exposition"},
-    "pydantic": {"actions", "config", "problems", "settings", "sinks"},
+    "pydantic": {"actions", "config", "problems", "settings", "sinks", "sketch"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
     "sqlite_utils": {"stores"},

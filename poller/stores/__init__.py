@@ -44,7 +44,8 @@ class Progress:
     """How far one stream has been followed; only its poll changes it.
 
     ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
-    API's own count differed from the marks right after a complete sweep.
+    API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
+    stream was forgotten: it is read once more, in silence.
     """
 
     baselined_ms: int | None = None

@@ -12,7 +12,7 @@ import msgspec
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.stores import Standing, StoreError, invariants, rows, upkeep
+from poller.stores import Standing, StoreError, invariants, rows, streams, upkeep
 from poller.stores.figures import Figures, figures
 from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.schema import APPLICATION_ID
@@ -94,6 +94,10 @@ class View:
         """All streams ever followed."""
         found = self._database.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
         return [rows.standing(row) for row in found]
+
+    def address(self) -> str:
+        """Where the API is whose records are remembered; empty if that was never kept."""
+        return streams.address(self._connection)
 
     def totals(self, resources: Collection[str]) -> Totals:
         """How it goes with the streams of these resources, and with all deliveries, in numbers."""
