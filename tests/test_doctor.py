@@ -276,7 +276,7 @@ def test_what_a_payment_does_to_its_document(stamps, paid, verdict):
 def test_a_payment_is_booked_only_when_asked_for_and_taken_back(site, api, account):
     """One is made and deleted again; the simulator's document does not tell of it."""
     [org] = account.organizations
-    document = sorted(account.live(org, "documents"))[0]
+    document = min(account.live(org, "documents"))
     before = account.live(org, "payments")
     found = findings(site, document=document)["payment"]
     assert found.verdict == NOTE
@@ -295,7 +295,7 @@ def test_a_payment_that_goes_wrong(site, api, account, fault, path, words):
     """Says what is left to do."""
     api.faults.always(fault, path)
     [org] = account.organizations
-    found = findings(site, document=sorted(account.live(org, "documents"))[0])["payment"]
+    found = findings(site, document=min(account.live(org, "documents")))["payment"]
     assert found.verdict == FAIL
     assert words in found.seen
 
