@@ -30,6 +30,7 @@ PARTS = {
     "objections": "config",
     "places": "config",
     "routing": "config",
+    "schema": "config",
     "tables": "config",
     "triggers": "config",
     **dict.fromkeys(("running", "sweep"), "poll"),
