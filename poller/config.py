@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError
 
 from poller import connections, expected, routing
 from poller.actions import System, reading, systems
@@ -35,10 +35,10 @@ class Config(Strict):
 
     source: SourceTable = SourceTable()
     resources: ResourceTables = Field(default_factory=dict)
-    sinks: dict[SinkName, SinkConfig]
+    sinks: dict[SinkName, SerializeAsAny[SinkConfig]]
     route: Annotated[tuple[routing.RouteTable, ...], Field(strict=False)] = ()
     systems: dict[str, Any] = Field(default_factory=dict)
-    connections: dict[str, ConnectionTable] = Field(default_factory=dict)
+    connections: dict[str, SerializeAsAny[ConnectionTable]] = Field(default_factory=dict)
     state: StateTable = StateTable()
     http: HttpTable = HttpTable()
     test: Annotated[tuple[expected.ExpectedTable, ...], Field(strict=False)] = ()

@@ -98,7 +98,11 @@ class ResourceTable(Strict):
 
 
 ResourceTables = dict[
-    Annotated[str, AfterValidator(_resource_name)], Annotated[ResourceTable | None, BeforeValidator(_resource)]
+    Annotated[str, AfterValidator(_resource_name)],
+    Annotated[
+        ResourceTable | None,
+        BeforeValidator(_resource, json_schema_input_type=Interval | Literal[False] | ResourceTable),
+    ],
 ]
 """``[resources]``: those that are not followed as ``[source]`` says, by name; None are not followed at all."""
 

@@ -31,6 +31,7 @@ PARTS = {
     "objections": "config",
     "places": "config",
     "routing": "config",
+    "schema": "config",
     "tables": "config",
     "triggers": "config",
     **dict.fromkeys(("running", "sweep"), "poll"),
