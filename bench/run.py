@@ -12,6 +12,8 @@ import latency
 import memory
 import restart
 import routing
+import schedule
+import scrape
 import startup
 import sustained
 from figures import Table, machine
@@ -27,7 +29,9 @@ SECTIONS: dict[str, Section] = {
     "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],
     "sustained": lambda asked: sustained.report(asked.events, asked.runs),
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
+    "scrape": lambda asked: [scrape.report(asked.runs)],
     "memory": lambda asked: [memory.report(asked.records)],
+    "schedule": lambda asked: schedule.report(asked.hours, asked.orgs),
     "startup": lambda asked: [startup.report(asked.runs)],
     "restart": lambda asked: [restart.report(asked.records, asked.runs)],
 }
@@ -40,6 +44,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=5_000, help="events to deliver (default: %(default)s)")
     parser.add_argument("--polls", type=int, default=2_000, help="idle polls (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="repetitions; medians are shown (default: %(default)s)")
+    parser.add_argument("--orgs", type=int, default=200, help="organizations to schedule (default: %(default)s)")
+    parser.add_argument("--hours", type=float, default=12, help="simulated time to schedule (default: %(default)s)")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="measure only this; may be repeated")
     parser.add_argument("--json", type=Path, help="write all samples to this file too")
     return parser.parse_args(argv)

@@ -1,10 +1,15 @@
-"""How fast one API key may be used: a token bucket that all threads share."""
+"""How fast one API key may be used: a token bucket that all threads share, and that gives way to refusals."""
 
 from threading import Event, Lock
 from time import monotonic
 
+from poller import pace
+
 LONGEST_HOLD_S = 60.0
 """Longer than this no thread is kept waiting: what it was about is done later."""
+
+TOO_MANY = 429
+"""The status of an answer to one request too many."""
 
 
 class NoTurn(Exception):
@@ -17,37 +22,50 @@ class NoTurn(Exception):
 
 
 class Bucket:
-    """Lets ``rate`` requests a second pass, in bursts of as many; ``stop`` ends every wait at once."""
+    """Lets ``rate`` requests a second pass, in bursts of as many, and fewer while the API refuses some.
+
+    ``stop`` ends every wait at once.
+    """
 
     def __init__(self, rate: float, stop: Event) -> None:
-        self._rate = rate
         self._stop = stop
         self._lock = Lock()
-        self._full_at = monotonic()
-        self._open_at = 0.0
+        self._pace = pace.Pace(rate, rate, monotonic())
 
-    def take(self) -> None:
-        """Wait for the next turn; raises ``NoTurn`` where that is too far off, or at a stop."""
+    @property
+    def rate(self) -> float:
+        """How many requests a second pass now: what is allowed, or what refusals have left of it."""
+        return self._pace.rate
+
+    def take(self) -> float:
+        """Wait for the next turn, and say when it came, for ``heed``.
+
+        Raises ``NoTurn`` where it is too far off, or at a stop.
+        """
         delay_s = self._turn()
         if delay_s > LONGEST_HOLD_S:
             raise NoTurn(delay_s)
         if delay_s > 0 and self._stop.wait(delay_s):
             raise NoTurn(None)
+        return monotonic()
 
     def hold(self, delay_s: float) -> None:
         """The API asked all of the key's users to wait this long."""
         with self._lock:
-            self._open_at = max(self._open_at, monotonic() + delay_s)
+            self._pace = pace.held(self._pace, monotonic() + delay_s)
+
+    def heed(self, status: int, sent_s: float) -> None:
+        """What had its turn at ``sent_s`` was answered with this status: 429 says that it was one too many."""
+        with self._lock:
+            if status == TOO_MANY:
+                self._pace = pace.refused(self._pace, sent_s, monotonic())
+            else:
+                self._pace = pace.passed(self._pace)
 
     def _turn(self) -> float:
-        """Reserve a turn and say how far off it is; too far ones are not reserved.
-
-        ``_full_at`` is when the bucket will be full again: each request puts that off by its share.
-        """
+        """Reserve a turn and say how far off it is; too far ones are not reserved."""
         with self._lock:
-            now = monotonic()
-            full_at = max(self._full_at, now) + 1 / self._rate
-            delay_s = max(full_at - now - max(1.0, 1 / self._rate), self._open_at - now)
+            delay_s, after = pace.taken(self._pace, monotonic())
             if delay_s <= LONGEST_HOLD_S:
-                self._full_at = full_at
+                self._pace = after
             return delay_s

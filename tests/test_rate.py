@@ -40,7 +40,7 @@ def test_threads_share_the_rate(stop):
 def test_an_unused_bucket_holds_one_second_s_worth(stop):
     """However long it was not used."""
     bucket = Bucket(10, stop)
-    bucket._full_at -= 1000
+    bucket._pace = bucket._pace._replace(full_s=bucket._pace.full_s - 1000)
     assert took_s(bucket.take, 10) < 0.5
     assert took_s(bucket.take, 5) > 0.2
 
@@ -87,7 +87,7 @@ def test_turns_that_were_refused_cost_nothing(stop):
     for _ in range(5000):
         with pytest.raises(NoTurn):
             bucket.take()
-    bucket._open_at = 0.0
+    bucket._pace = bucket._pace._replace(open_s=0.0)
     assert took_s(bucket.take, 10) < 0.5
 
 
@@ -101,3 +101,20 @@ def test_a_stop_ends_the_wait_at_once(stop):
         bucket.take()
     assert caught.value.after_s is None
     assert monotonic() - began < 1
+
+
+def test_refusals_lower_the_rate_for_everybody(stop):
+    """And what passes then raises it again, little by little, to what is allowed at most."""
+    bucket = Bucket(100, stop)
+    bucket.heed(429, bucket.take())
+    assert bucket.rate == 75
+    for _ in range(10):
+        bucket.heed(200, 0.0)
+    assert 75 < bucket.rate < 76
+
+
+def test_other_trouble_says_nothing_of_the_rate(stop):
+    """An API that breaks is not one that is asked too often."""
+    bucket = Bucket(100, stop)
+    bucket.heed(503, bucket.take())
+    assert bucket.rate == 100

@@ -25,7 +25,7 @@ class Clients:
         ``alone`` puts a request on a connection of its own: the end of a kept one would leave it open whether what
         must not be done twice was done.
         """
-        connection.bucket.take()
+        sent_s = connection.bucket.take()
         send = partial(
             self._client(connection, alone=alone).request,
             request.method,
@@ -37,11 +37,13 @@ class Clients:
         until = monotonic() + connection.timeout_s
         try:
             try:
-                return send(deadline_s=connection.timeout_s)
+                response = send(deadline_s=connection.timeout_s)
             except Stale:
-                return send(deadline_s=until - monotonic())
+                response = send(deadline_s=until - monotonic())
         except HttpError as error:
             return error
+        connection.bucket.heed(response.status, sent_s)
+        return response
 
     def close(self) -> None:
         """Close all connections, after the requests under way."""

@@ -78,7 +78,8 @@ PARENT_PATHS = {"price_lists": "PriceLists"}
 class SpaceInvoices:
     """The ``Source`` of one API key. ``organizations`` limits it to these ids; ``stop`` ends every wait.
 
-    ``rate`` is requests a second, shared by all threads: the API refuses more than 100.
+    ``rate`` is the most requests a second, shared by all threads: the API refuses more than 100, and where it refuses
+    fewer they become fewer.
     """
 
     name = "spaceinvoices"
@@ -192,7 +193,6 @@ class SpaceInvoices:
         if query:
             url += "?" + "&".join(f"{key}={quote(msgspec.json.encode(value), safe='')}" for key, value in query.items())
         for failures in range(1, TRIES + 1):
-            self._turn()
             trouble, wait_s = self._try(url, parent)
             if isinstance(trouble, Response):
                 return trouble
@@ -204,10 +204,10 @@ class SpaceInvoices:
                 raise Unreachable("the poller is stopping")
         raise Unreachable(trouble)
 
-    def _turn(self) -> None:
+    def _turn(self) -> float:
         began_s = time.monotonic()
         try:
-            self._bucket.take()
+            return self._bucket.take()
         except NoTurn as none:
             raise Unreachable(str(none)) from None
         finally:
@@ -215,6 +215,7 @@ class SpaceInvoices:
 
     def _try(self, url: str, parent: str) -> tuple[Response | str, float]:
         """One request: the answer, or the passing trouble and how long the API asked to wait."""
+        sent_s = self._turn()
         try:
             answer = self._client().request(
                 "GET", url, headers=self._headers, deadline_s=DEADLINE_S, max_bytes=PAGE_BYTES
@@ -227,6 +228,7 @@ class SpaceInvoices:
             return str(error), 0.0
         self._meter.count("requests", status="429" if answer.status == 429 else f"{answer.status // 100}xx")
         self._meter.observe("request_seconds", answer.elapsed_s)
+        self._bucket.heed(answer.status, sent_s)
         if answer.status == 200:
             return answer, 0.0
         if answer.status == 429 or answer.status >= 500:

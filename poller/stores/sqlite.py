@@ -96,6 +96,22 @@ class SqliteStore:
         with self._writing():
             return streams.pause(self._connection, name, paused=paused)
 
+    def forget(self, stream: Stream) -> None:
+        """Forget all records of a stream; when it is polled again it is read in silence."""
+        with self._writing():
+            marks.forget(self._connection, self._id(stream))
+            streams.forget(self._connection, self._id(stream))
+
+    def address(self) -> str:
+        """Where the API is whose records are remembered; empty if that was never kept."""
+        with self._reading():
+            return streams.address(self._connection)
+
+    def keep_address(self, new: str) -> None:
+        """Keep where it is."""
+        with self._writing():
+            streams.keep_address(self._connection, new)
+
     # Marks
 
     def marks(self, stream: Stream, ids: Collection[str]) -> dict[str, Mark]:

@@ -55,3 +55,25 @@ def pause(connection: Connection, name: str, *, paused: bool) -> bool:
     """Stop polling the stream of this name until it is resumed; False if there is none."""
     sql = "UPDATE stream SET paused = ?, next_poll_ms = 0 WHERE org || '/' || resource = ?"
     return connection.execute(sql, [paused, name]).rowcount > 0
+
+
+def forget(connection: Connection, number: int) -> None:
+    """Have the stream read in silence when it is polled again, and nothing of its troubles known."""
+    connection.execute(
+        """UPDATE stream SET baselined_ms = NULL, watermarks = '{}', sweep = NULL, sweeps = max(sweeps, 1),
+             next_sweep_ms = 0, live = 0, missing = 0, held_ms = NULL, count_gap = 0, decision = NULL,
+             next_poll_ms = 0, failures = 0, error = '', suspended = 0, rhythm = '[]', failing_ms = NULL,
+             silent_ms = NULL WHERE id = ?""",
+        [number],
+    )
+
+
+def address(connection: Connection) -> str:
+    """Where the API is whose records are remembered; empty if that was never kept."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'address'").fetchone()
+    return str(row[0]) if row else ""
+
+
+def keep_address(connection: Connection, new: str) -> None:
+    """Keep where it is."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('address', ?)", [new])

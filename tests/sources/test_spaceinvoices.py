@@ -432,7 +432,7 @@ def test_retry_after_is_for_all_threads(world, source, clients):
 
     thread = Thread(target=other)
     thread.start()
-    while not source._bucket._open_at:
+    while not source._bucket._pace.open_s:
         Event().wait(0.01)
     listed(source, clients)
     thread.join()
