@@ -69,7 +69,7 @@ GAUGES: Mapping[str, Row] = {
             {},
         ),
         Row("database_bytes", "Size of the database's file.", {}),
-        Row("database_used_bytes", "Bytes in use in the database's file.", {}),
+        Row("database_used_bytes", "Bytes in use in the database, its log included.", {}),
         Row("database_log_bytes", "Size of the log that is not yet folded in.", {}),
         Row("disk_free_bytes", "Room left on the disk of the state.", {}),
         Row("disk_size_bytes", "Size of the disk of the state.", {}),

@@ -58,6 +58,7 @@ def pause(connection: Connection, name: str, *, paused: bool) -> bool:
 
 
 def forget(connection: Connection, number: int) -> None:
+<<<<<<< HEAD
     """Have the stream read in silence when it is polled again, and nothing of its troubles known."""
     connection.execute(
         """UPDATE stream SET baselined_ms = NULL, watermarks = '{}', sweep = NULL, sweeps = max(sweeps, 1),
@@ -66,6 +67,12 @@ def forget(connection: Connection, number: int) -> None:
              silent_ms = NULL WHERE id = ?""",
         [number],
     )
+=======
+    """Have the stream read in silence when it is polled again, and nothing known of its past; a pause stays."""
+    before = standing(connection, number)
+    advance(connection, number, Progress(sweeps=max(before.progress.sweeps, 1)), decided=True)
+    schedule(connection, number, Standing(before.stream))
+>>>>>>> main
 
 
 def address(connection: Connection) -> str:
