@@ -10,9 +10,11 @@ import delivery
 import idle
 import latency
 import memory
+import pages
 import restart
 import routing
 import schedule
+import scrape
 import startup
 import sustained
 from figures import Table, machine
@@ -28,7 +30,9 @@ SECTIONS: dict[str, Section] = {
     "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],
     "sustained": lambda asked: sustained.report(asked.events, asked.runs),
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
+    "scrape": lambda asked: [scrape.report(asked.runs)],
     "memory": lambda asked: [memory.report(asked.records)],
+    "pages": lambda asked: [pages.report(asked.page_mb)],
     "schedule": lambda asked: schedule.report(asked.hours, asked.orgs),
     "startup": lambda asked: [startup.report(asked.runs)],
     "restart": lambda asked: [restart.report(asked.records, asked.runs)],
@@ -42,6 +46,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=5_000, help="events to deliver (default: %(default)s)")
     parser.add_argument("--polls", type=int, default=2_000, help="idle polls (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="repetitions; medians are shown (default: %(default)s)")
+    parser.add_argument("--page-mb", type=int, default=31, help="size of the worst pages (default: %(default)s)")
     parser.add_argument("--orgs", type=int, default=200, help="organizations to schedule (default: %(default)s)")
     parser.add_argument("--hours", type=float, default=12, help="simulated time to schedule (default: %(default)s)")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="measure only this; may be repeated")

@@ -23,20 +23,43 @@ class Running(NamedTuple):
     reloaded: dict[str, Any] | None = None
 
 
-def status(view: reading.View, followed: Collection[str], running: Running | None) -> dict[str, Any]:
-    """All that ``poller status`` shows, as plain values; ``running`` is None where no poller runs.
+class Part(NamedTuple):
+    """What is shown where there may be more than can be shown."""
+
+    streams: Sequence[Standing]
+    parked: list[dict[str, Any]]
+    quarantined: list[dict[str, Any]]
+
+
+def status(
+    view: reading.View, followed: Collection[str], running: Running | None, part: Part | None = None
+) -> dict[str, Any]:
+    """All that ``poller status`` shows, as plain values, or a part of it; ``running`` is None where no poller runs.
 
     ``followed`` are the resources of the configuration that is in force.
     """
+    part = part or Part(view.streams(), view.parked(Selection()), view.quarantined())
     return {
         "running": running and running.process,
         "polls_paused": running.pressed if running else "",
-        "streams": [_stream(standing, followed) for standing in view.streams()],
+        "streams": [stream(standing, followed) for standing in part.streams],
         "sinks": sinks(view),
         "held": view.held(),
-        "parked": view.parked(Selection()),
-        "quarantined": view.quarantined(),
+        "parked": part.parked,
+        "quarantined": part.quarantined,
         "reloaded": running and running.reloaded and _reloaded(running.reloaded),
+        "silent": [_silent(standing) for standing in part.streams if standing.silent_ms is not None],
+    }
+
+
+def _silent(standing: Standing) -> dict[str, Any]:
+    pace = standing.progress.pace
+    return {
+        "stream": standing.stream.name,
+        "last_change": _time(pace.changed_ms),
+        "reported": _time(standing.silent_ms),
+        "longest_pause_s": pace.longest_s,
+        "mean_pause_s": pace.mean_s,
     }
 
 
@@ -44,7 +67,8 @@ def _reloaded(last: dict[str, Any]) -> dict[str, Any]:
     return {"ok": last["ok"], "at": _time(last["at_ms"]), "error": last["error"]}
 
 
-def _stream(standing: Standing, followed: Collection[str]) -> dict[str, Any]:
+def stream(standing: Standing, followed: Collection[str]) -> dict[str, Any]:
+    """One stream; it is off where its resource is not among those that are ``followed``."""
     progress = standing.progress
     return {
         "stream": standing.stream.name,
@@ -114,6 +138,10 @@ def status_text(found: dict[str, Any]) -> str:
             f"in force.\n{found['reloaded']['error']}"
         )
     parts += _held(found["streams"])
+    parts += [
+        f"SILENT: {row['stream']} has not changed since {row['last_change']}, and never paused so long of late."
+        for row in found["silent"]
+    ]
     parts += [
         f"HELD: {row['held']} deliveries of route {row['route']}, more than it lets through at a time.\n"
         f"  Send them?     poller approve {row['route']}\n"

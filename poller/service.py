@@ -13,12 +13,15 @@ from pathlib import Path
 import structlog
 
 from poller.actions.sink import Actions
+from poller.alarms import alarmed, raised
+from poller.changes import estranged
 from poller.config import Config
 from poller.connections import connections
 from poller.deliver import Drain
 from poller.envelope import trigger
 from poller.meter import Meter
-from poller.model import Kind, Stream
+from poller.model import Kind, Stream, format_time
+from poller.notices import Notice
 from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
@@ -32,13 +35,15 @@ from poller.signs import Signs
 from poller.sinks import Sink, SinkConfig
 from poller.sources import Denied, Source, SourceError
 from poller.sources.spaceinvoices import ANSWER_S, SpaceInvoices
-from poller.stores import Keep, Standing, StoreError
+from poller.stores import Keep, Outgoing, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
 
 log = structlog.get_logger()
 
 DRAIN_S = 7.0
 """How long a stop waits for sends under way: it is over within 8 s, and Docker kills after 10 s."""
+
+_LOOK_S = 0.02
 
 POLL_THREADS = 8
 TIDY_PAUSE_S = 0.05
@@ -85,7 +90,18 @@ class Service:
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
         self.drains = [
-            Drain(name, sink, store, sender, wall_ms, random.random, pulse=self.pulse, meter=self.meter)
+            Drain(
+                name,
+                sink,
+                store,
+                sender,
+                wall_ms,
+                random.random,
+                pulse=self.pulse,
+                meter=self.meter,
+                outgoing=self._outgoing,
+                rouse=self.wake,
+            )
             for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
         ]
         polling = partial(self.pulse.polling, budget_s=ANSWER_S)
@@ -99,7 +115,9 @@ class Service:
             queue.wake.set()
 
     def streams(self, orgs: Iterable[str]) -> list[Stream]:
-        """All streams of these organizations that have polls of their own."""
+        """All streams of these organizations that have polls of their own, as far as they are to be followed."""
+        allowed = self.plan.organizations
+        orgs = [org for org in orgs if allowed is None or org in allowed]
         return [Stream(org, name) for org in orgs for name, watch in self.plan.watches.items() if watch.announces]
 
     def poll(self, stream: Stream, *, full: bool = False) -> Standing:
@@ -141,8 +159,24 @@ class Service:
         now_ms = wall_ms()
         began_ms = now_ms - int((time.monotonic() - began_s) * 1000)  # the clock may have been set since
         standing = after_poll(before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random())
-        self.store.schedule(standing)
+        standing = alarmed(standing, watch.every_s, now_ms)
+        self._schedule(before, standing, now_ms)
         return standing
+
+    def _schedule(self, before: Standing, after: Standing, now_ms: int) -> None:
+        """Keep a stream's new standing, and tell what alarms it raises."""
+        followed = after.stream.resource in self.plan.watches
+        outgoing = [one for notice in raised(before, after) for one in self._outgoing(notice)] if followed else []
+        self.store.schedule(after, outgoing, now_ms)
+        if outgoing:
+            self.wake()
+        if after.silent_ms is not None and after.silent_ms != before.silent_ms:
+            log.warning("stream.silent", stream=after.stream.name, since=format_time(after.progress.pace.changed_ms))
+        elif before.silent_ms is not None and after.silent_ms is None:
+            log.info("stream.changes_again", stream=after.stream.name)
+
+    def _outgoing(self, notice: Notice | None) -> list[Outgoing]:
+        return self.tools.outgoing(notice)
 
     @property
     def pressed(self) -> str:
@@ -182,13 +216,43 @@ class Service:
         while not self.stop.is_set() and self.store.tidy(keep, wall_ms()):
             self.stop.wait(TIDY_PAUSE_S)
 
+    def adopt(self) -> None:
+        """Forget the streams that this configuration does not follow, or finds elsewhere.
+
+        When they are followed again, they begin in silence: no change of the configuration makes an event. Raises
+        ``SourceError`` where another address does not answer: it may be a mistake, and nothing is forgotten for that.
+        """
+        before = self.store.address()
+        if before and self.plan.address not in ("", before):
+            self._try_address()
+        for standing in self.store.streams():
+            if reason := estranged(standing, self.plan, before):
+                with self.tools.turns.setdefault(standing.stream, threading.Lock()):
+                    self.store.forget(standing.stream)
+                records = standing.progress.live
+                log.info("stream.forgotten", stream=standing.stream.name, records=records, reason=reason)
+        if self.plan.address and self.plan.address != before:
+            self.store.keep_address(self.plan.address)
+
+    def _try_address(self) -> None:
+        """Ask the API for what it shows with any token; raises ``SourceError``."""
+        orgs = self.plan.organizations
+        if orgs is None:
+            self.source.organizations()
+            return
+        for name, watch in self.plan.watches.items():  # it need not be asked which organizations there are
+            if watch.resource.parent is None:
+                self.source.count(Stream(next(iter(orgs)), name))
+                return
+
     def suspend_unseen(self, orgs: Iterable[str]) -> None:
-        """Suspend the streams of organizations that the token does not see any more. Nothing is deleted."""
+        """Suspend the streams of organizations that are not among these any more. Nothing is deleted."""
         seen = set(orgs)
-        reason = "the organization is not among those that the token sees"
+        sight = "those that the token sees" if self.plan.organizations is None else "source.organizations"
+        reason = f"the organization is not among {sight}"
         for standing in self.store.streams():
             if standing.stream.org not in seen and not standing.suspended:
-                self.store.schedule(_suspended(standing, reason))
+                self._schedule(standing, _suspended(standing, reason, wall_ms()), wall_ms())
                 log.warning("stream.suspended", stream=standing.stream.name, reason=reason)
 
     def close(self) -> None:
@@ -196,12 +260,18 @@ class Service:
         self.end(DRAIN_S)
         self.store.close()
 
-    def end(self, timeout_s: float) -> None:
-        """Wait so long for sends under way, keep their answers, and close all but the store."""
-        ends_at = time.monotonic() + timeout_s
+    def end(self, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Wait so long for sends under way, keep their answers, and close all but the store.
+
+        Once there is reason to ``hurry`` it waits as long as a stop does, at most.
+        """
+        until, at_stop = time.monotonic() + timeout_s, float("inf")
+        while any(queue.unanswered for queue in self.drains) and time.monotonic() < min(until, at_stop):
+            at_stop = time.monotonic() + DRAIN_S if hurry() and at_stop == float("inf") else at_stop
+            time.sleep(_LOOK_S)
         for queue in self.drains:
             try:
-                queue.finish(max(0.0, ends_at - time.monotonic()))
+                queue.finish(0.0)
             except StoreError as error:  # then they are sent again
                 log.warning("sink.stalled", sink=queue.name, reason=str(error))
             queue.sink.close()
@@ -226,8 +296,8 @@ def _unset_clock() -> dict[str, str]:
     return {"clock": "the clock of this machine is before 2025; set it"}
 
 
-def _suspended(standing: Standing, reason: str) -> Standing:
-    return replace(standing, suspended=True, error=reason)
+def _suspended(standing: Standing, reason: str, now_ms: int) -> Standing:
+    return alarmed(replace(standing, suspended=True, error=reason), 0.0, now_ms)
 
 
 def source(config: Config, stop: threading.Event | None = None, meter: Meter | None = None) -> SpaceInvoices:

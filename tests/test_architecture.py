@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "envelope", "expression", "gate", "guard"), 1),
-    **dict.fromkeys(("hidden", "meter", "pace", "pressure", "problems", "pulse", "retry", "route"), 1),
-    **dict.fromkeys(("settings", "shape", "signing"), 1),
+    **dict.fromkeys(("hidden", "meter", "notices", "pace", "pressure", "problems", "pulse", "retry", "route"), 1),
+    **dict.fromkeys(("settings", "shape", "signing", "silence"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -27,6 +27,7 @@ PARTS = {
     "plan": "model",
     "connections": "config",
     "expected": "config",
+    "listening": "config",
     "objections": "config",
     "places": "config",
     "routing": "config",
@@ -37,21 +38,9 @@ PARTS = {
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-PURE = {
-    "allotment",
-    "batch",
-    "breaker",
-    "budget",
-    "diff",
-    "envelope",
-    "expression",
-    "gate",
-    "guard",
-    "model",
-    "plan",
-    "pressure",
-}
-PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "pace", "problems", "retry", "route", "shape"}
+PURE = {"allotment", "batch", "breaker", "budget", "diff", "envelope", "expression", "gate", "guard", "model", "plan"}
+PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "pace", "pressure", "problems", "retry"}
+PURE |= {"alarms", "changes", "notices", "outline", "prospect", "route", "shape", "silence"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
@@ -65,12 +54,13 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
     "prometheus_client": {"exposition"},
-    "pydantic": {"actions", "config", "problems", "settings", "sinks"},
+    "pydantic": {"actions", "config", "problems", "settings", "sinks", "sketch"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
     "sqlite_utils": {"stores"},
     "structlog": {"log", "deliver", "poll", "shell"},
     "tabulate": {"shell"},
+    "waitress": {"web"},
 }
 
 SQL = re.compile(

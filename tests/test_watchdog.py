@@ -53,15 +53,22 @@ def site(folder, api, manager, tables="", patch="", **source):
     return made
 
 
-def test_it_is_ready_after_the_first_access_to_the_database(tmp_path, api, manager):
-    """Not before; and when it says so, commands reach it."""
-    patch = STICKS + "from poller.stores.sqlite import SqliteStore\nSqliteStore.streams = sticks(SqliteStore.streams)\n"
-    at = site(tmp_path, api, manager, patch=patch)
+@pytest.mark.parametrize(
+    "access",
+    [
+        "from poller.stores import opening\nopening._prepare = sticks(opening._prepare)\n",
+        "from poller.stores.reading import View\nView.totals = sticks(View.totals)\n",
+    ],
+    ids=["open", "read"],
+)
+def test_it_is_ready_after_the_first_access_to_the_database(tmp_path, api, manager, access):
+    """Not before it was opened and read; and when it says so, commands reach it."""
+    at = site(tmp_path, api, manager, patch=STICKS + access)
     (at.folder / "stick").touch()
     with at.start() as poller:
-        poller.until(lambda: at.database.with_name("poller.db.sock").exists())
+        poller.until(lambda: at.database.with_name("poller.db.lock").exists())
         time.sleep(1)
-        assert "READY=1" not in manager.said
+        assert manager.said == []
         (at.folder / "stick").unlink()
         poller.until(lambda: "READY=1" in manager.said)
         assert control.ask(at.database, "ping")["pid"] == poller.pid
@@ -104,6 +111,24 @@ def test_it_says_how_it_goes_until_it_ends(tmp_path, api, manager, account):
             assert poller.stop().code == 0
     assert manager.said.index("READY=1") < len(manager.said) - 1
     assert manager.said[-1] == "STOPPING=1"
+
+
+def test_a_reload_is_told_with_what_came_of_it(tmp_path, api, manager):
+    """RELOADING with the time of it, then READY, well or not; that it was refused is told until it is mended."""
+    at = site(tmp_path, api, manager)
+    good = at.config.read_text()
+    with at.start() as poller:
+        poller.until(lambda: at.baselined(1))
+        for text, words in ((good + "[nonsense]\n", "refused"), (good, "pending")):
+            at.config.write_text(text)
+            before = len(manager.said)
+            poller.signal(signal.SIGHUP)
+            poller.until(lambda before=before: "READY=1" in manager.said[before:])
+            began = [one for one in manager.said[before:] if not one.startswith(("STATUS", "WATCHDOG"))]
+            assert [one.partition("\n")[0] for one in began] == ["RELOADING=1", "READY=1"]
+            assert began[0].partition("MONOTONIC_USEC=")[2].isdecimal()
+            poller.until(lambda words=words: words in manager.status.rpartition("; ")[2])
+        assert manager.is_pinged()
 
 
 def test_a_dead_api_and_a_dead_receiver_stop_nothing(tmp_path, api, manager, account):

@@ -4,17 +4,22 @@ import json
 from typing import Any
 
 from poller.model import Stream
+from poller.silence import Pace
 from poller.stores import Decision, Pass, Progress, Standing, Sweeping
 
-PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap"
-STANDING = f"org, resource, {PROGRESS}, decision, next_poll_ms, polled_ms, failures, error, suspended, paused"
+PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap, pace"
+STANDING = f"""
+  org, resource, {PROGRESS},
+  decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms
+"""
 
 
 def standing(row: tuple[Any, ...]) -> Standing:
     """A row of ``STANDING`` columns as a value."""
-    org, resource, baselined_ms, watermarks, sweep, *numbers = row[:12]
+    org, resource, baselined_ms, watermarks, sweep, *numbers, pace = row[:13]
+    numbers.append(Pace(*json.loads(pace)))
     progress = Progress(baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers)
-    decision, next_poll_ms, polled_ms, failures, error, suspended, paused = row[12:]
+    decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms = row[13:]
     return Standing(
         Stream(org, resource),
         progress,
@@ -25,6 +30,8 @@ def standing(row: tuple[Any, ...]) -> Standing:
         error,
         bool(suspended),
         bool(paused),
+        failing_ms,
+        silent_ms,
     )
 
 
@@ -41,6 +48,7 @@ def progress_row(progress: Progress) -> tuple[Any, ...]:
         progress.missing,
         progress.held_ms,
         progress.count_gap,
+        json.dumps(progress.pace),
     )
 
 

@@ -24,6 +24,12 @@ def routes(db: Database) -> None:
     _run(db, _ROUTES)
 
 
+@migrations()
+def notices(db: Database) -> None:
+    """Streams remember how they usually change, and since when they fail or are silent."""
+    _run(db, _NOTICES)
+
+
 def _run(db: Database, script: str) -> None:
     for statement in script.split(";\n"):
         if statement.strip():
@@ -167,5 +173,11 @@ CREATE TABLE step (
 );
 """
 
-VERSION = 2
+_NOTICES = """
+ALTER TABLE stream ADD COLUMN pace TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE stream ADD COLUMN failing_ms INTEGER;
+ALTER TABLE stream ADD COLUMN silent_ms INTEGER;
+"""
+
+VERSION = 3
 """``user_version`` of the newest schema: the number of migrations."""

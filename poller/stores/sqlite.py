@@ -10,11 +10,13 @@ from sqlite_utils import Database
 
 from poller.breaker import Breaker
 from poller.model import Delivery, Mark, Stream
+from poller.notices import SINKS, about
 from poller.plan import Target
 from poller.pressure import Load
 from poller.stores import (
     Decision,
     Keep,
+    Outgoing,
     Standing,
     Step,
     Verdict,
@@ -70,10 +72,11 @@ class SqliteStore:
         with self._reading():
             return streams.standings(self._connection)
 
-    def schedule(self, standing: Standing) -> None:
+    def schedule(self, standing: Standing, notices: Sequence[Outgoing] = (), now_ms: int = 0) -> None:
         """See ``Store.schedule``."""
         with self._writing():
             streams.schedule(self._connection, self._id(standing.stream), standing)
+            outbox.announce(self._connection, self._source, about(standing.stream), notices, now_ms)
 
     def sweep_soon(self, stream: Stream) -> None:
         """See ``Store.sweep_soon``."""
@@ -92,6 +95,22 @@ class SqliteStore:
         """Stop polling the stream of this name until it is resumed; False if there is none."""
         with self._writing():
             return streams.pause(self._connection, name, paused=paused)
+
+    def forget(self, stream: Stream) -> None:
+        """Forget all records of a stream; when it is polled again it is read in silence."""
+        with self._writing():
+            marks.forget(self._connection, self._id(stream))
+            streams.forget(self._connection, self._id(stream))
+
+    def address(self) -> str:
+        """Where the API is whose records are remembered; empty if that was never kept."""
+        with self._reading():
+            return streams.address(self._connection)
+
+    def keep_address(self, new: str) -> None:
+        """Keep where it is."""
+        with self._writing():
+            streams.keep_address(self._connection, new)
 
     # Marks
 
@@ -125,6 +144,7 @@ class SqliteStore:
                 marks.remember(self._connection, self._codec, number, stream.resource, step.findings)
                 marks.quarantine(self._connection, number, step.quarantined, now_ms)
                 outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
+                outbox.announce(self._connection, self._source, about(stream), step.notices, now_ms)
                 streams.advance(self._connection, number, step.progress, decided=step.decided)
                 sequence = opening.last_sequence(self._connection)
             if step.outgoing:
@@ -158,7 +178,9 @@ class SqliteStore:
     def settle(self, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
         """See ``Store.settle``."""
         with self._writing():
-            return outbox.settle(self._connection, sink, judge, now_ms)
+            verdict = outbox.settle(self._connection, sink, judge, now_ms)
+            outbox.announce(self._connection, self._source, Stream("", SINKS), verdict.notices, now_ms)
+            return verdict
 
     def breaker(self, sink: str) -> Breaker:
         """See ``Store.breaker``."""

@@ -5,7 +5,7 @@ from sqlite3 import Connection
 from poller.stores import Decision, Progress, Standing, rows
 
 _ADVANCE = f"""
-  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
+  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
   WHERE id = ?
 """
 
@@ -24,13 +24,16 @@ def standings(connection: Connection) -> list[Standing]:
 def schedule(connection: Connection, number: int, standing: Standing) -> None:
     """Keep the schedule and the troubles of a stream."""
     connection.execute(
-        "UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ? WHERE id = ?",
+        """UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ?, failing_ms = ?,
+             silent_ms = ? WHERE id = ?""",
         [
             standing.next_poll_ms,
             standing.polled_ms,
             standing.failures,
             standing.error,
             standing.suspended,
+            standing.failing_ms,
+            standing.silent_ms,
             number,
         ],
     )
@@ -52,3 +55,21 @@ def pause(connection: Connection, name: str, *, paused: bool) -> bool:
     """Stop polling the stream of this name until it is resumed; False if there is none."""
     sql = "UPDATE stream SET paused = ?, next_poll_ms = 0 WHERE org || '/' || resource = ?"
     return connection.execute(sql, [paused, name]).rowcount > 0
+
+
+def forget(connection: Connection, number: int) -> None:
+    """Have the stream read in silence when it is polled again, and nothing known of its past; a pause stays."""
+    before = standing(connection, number)
+    advance(connection, number, Progress(sweeps=max(before.progress.sweeps, 1)), decided=True)
+    schedule(connection, number, Standing(before.stream))
+
+
+def address(connection: Connection) -> str:
+    """Where the API is whose records are remembered; empty if that was never kept."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'address'").fetchone()
+    return str(row[0]) if row else ""
+
+
+def keep_address(connection: Connection, new: str) -> None:
+    """Keep where it is."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('address', ?)", [new])
