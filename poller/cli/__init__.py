@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from poller import __version__, log
-from poller.cli import change, config, doctor, keep, look, queue, routes, work
+from poller.cli import change, config, doctor, keep, look, manual, queue, routes, work
 
 
 class _AsWritten(click.Group):
@@ -55,6 +55,7 @@ _SETS = (
     keep.COMMANDS,
     look.CATALOGUE,
     work.TRIALS,
+    manual.COMMANDS,
 )
 
 for _command in (command for commands in _SETS for command in commands):

@@ -9,7 +9,6 @@ import click
 from poller import daemon, log
 from poller.cli.shared import configuration, told
 from poller.doctor import Finding, Verdict
-from poller.doctor.examination import examine, lines, plain
 from poller.settings import SettingError
 
 _COLOURS = {Verdict.OK: "green", Verdict.NOTE: "cyan", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
@@ -33,6 +32,8 @@ def doctor(*, as_json: bool, offline: bool, document: str) -> None:
     Each line is a question: what was seen and, where it is not as it should be, what was expected and what to do. Asks
     some hundred things of the API, in the pace of source.rate, and writes nothing. Exits 1 if something FAILs.
     """
+    from poller.doctor.examination import examine, plain  # noqa: PLC0415 - other commands do without
+
     config = configuration()
     with suppress(SettingError):  # which is found, and told
         log.hide(config.hidden())
@@ -47,6 +48,8 @@ def doctor(*, as_json: bool, offline: bool, document: str) -> None:
 
 
 def _say(finding: Finding) -> None:
+    from poller.doctor.examination import lines  # noqa: PLC0415 - other commands do without
+
     first, *more = lines(finding)
     verdict = f"{finding.verdict:<5}"
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
