@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import agenda
 import core
 import delivery
 import idle
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Section] = {
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
     "memory": lambda asked: [memory.report(asked.records)],
     "schedule": lambda asked: schedule.report(asked.hours, asked.orgs),
+    "agenda": lambda asked: [agenda.report(asked.streams, asked.polls // 2, asked.runs)],
     "startup": lambda asked: [startup.report(asked.runs)],
     "restart": lambda asked: [restart.report(asked.records, asked.runs)],
 }
@@ -42,6 +44,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=5_000, help="events to deliver (default: %(default)s)")
     parser.add_argument("--polls", type=int, default=2_000, help="idle polls (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="repetitions; medians are shown (default: %(default)s)")
+    parser.add_argument("--streams", type=int, default=20_000, help="streams on the agenda (default: %(default)s)")
     parser.add_argument("--orgs", type=int, default=200, help="organizations to schedule (default: %(default)s)")
     parser.add_argument("--hours", type=float, default=12, help="simulated time to schedule (default: %(default)s)")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="measure only this; may be repeated")

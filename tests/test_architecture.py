@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent / "poller"
 
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
-    **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "envelope", "expression", "gate", "guard"), 1),
-    **dict.fromkeys(("hidden", "meter", "pace", "pressure", "problems", "pulse", "retry", "route"), 1),
+    **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "due", "envelope", "expression", "gate"), 1),
+    **dict.fromkeys(("guard", "hidden", "meter", "pace", "pressure", "problems", "pulse", "retry", "route"), 1),
     **dict.fromkeys(("settings", "shape", "signing"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
@@ -50,7 +50,19 @@ PURE = {
     "plan",
     "pressure",
 }
-PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "pace", "problems", "retry", "route", "shape"}
+PURE |= {
+    "catalogue",
+    "due",
+    "comparison",
+    "explain",
+    "explanation",
+    "hidden",
+    "pace",
+    "problems",
+    "retry",
+    "route",
+    "shape",
+}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
