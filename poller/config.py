@@ -68,7 +68,9 @@ class Config(Strict):
         sinks = tuple(Target(name, table.order) for name, table in self.sinks.items())
         ways = self.ways()
         origin = self.source.origin if ways.stamps else ""
-        return Plan({watch.resource.name: watch for watch in self.watches()}, ways.routes, sinks, origin)
+        return Plan(
+            {watch.resource.name: watch for watch in self.watches()}, ways.routes, sinks, origin, self.source.budget
+        )
 
     def watches(self) -> Sequence[Watch]:
         """What is followed, in the order of ``plan``."""
@@ -114,6 +116,7 @@ class Config(Strict):
             ignore=row.ignore | frozenset(table.ignore),
             emit_first=source.first_sync == "emit",
             announces=child is None,
+            longest_s=min(table.every or source.max_interval, source.max_interval) if source.budget else 0.0,
             count_every=source.count_every,
             full_every=source.full_sweep,
         )

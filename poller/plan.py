@@ -95,6 +95,7 @@ class Route:
 class Watch:
     """How one resource is followed; spans in seconds.
 
+    Polls come every ``every_s``; under a budget they come as it allows, and after ``longest_s`` at the latest.
     Every ``count_every``-th poll compares counts, every ``full_every``-th sweep compares digests.
     ``announces`` is False for a resource that is followed only for the sake of another.
     """
@@ -108,16 +109,19 @@ class Watch:
     announces: bool = True
     count_every: int = 10
     full_every: int = 4
+    longest_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The configuration as the loops need it: what is followed, and where events go.
 
-    ``origin`` is what marks the records that the poller itself makes; empty if it makes none.
+    ``origin`` is what marks the records that the poller itself makes; empty if it makes none. ``budget`` is how many
+    requests a second polls may take; None where they come at fixed intervals.
     """
 
     watches: Mapping[str, Watch]
     routes: tuple[Route, ...] = ()
     sinks: tuple[Target, ...] = (Target("stdout"),)
     origin: str = ""
+    budget: float | None = None

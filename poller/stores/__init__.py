@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from poller.breaker import Breaker
+from poller.budget import History
 from poller.diff import Finding
 from poller.model import Change, Delivery, Mark, Quarantined, Stream
 from poller.plan import Target
@@ -79,6 +80,7 @@ class Standing:
     error: str = ""
     suspended: bool = False
     paused: bool = False
+    history: History = History()  # noqa: RUF009 - it is immutable
 
 
 class Outgoing(NamedTuple):

@@ -3,18 +3,19 @@
 import json
 from typing import Any
 
+from poller.budget import History
 from poller.model import Stream
 from poller.stores import Decision, Pass, Progress, Standing, Sweeping
 
 PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap"
-STANDING = f"org, resource, {PROGRESS}, decision, next_poll_ms, polled_ms, failures, error, suspended, paused"
+STANDING = f"org, resource, {PROGRESS}, decision, next_poll_ms, polled_ms, failures, error, suspended, paused, history"
 
 
 def standing(row: tuple[Any, ...]) -> Standing:
     """A row of ``STANDING`` columns as a value."""
     org, resource, baselined_ms, watermarks, sweep, *numbers = row[:12]
     progress = Progress(baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers)
-    decision, next_poll_ms, polled_ms, failures, error, suspended, paused = row[12:]
+    decision, next_poll_ms, polled_ms, failures, error, suspended, paused, history = row[12:]
     return Standing(
         Stream(org, resource),
         progress,
@@ -25,7 +26,13 @@ def standing(row: tuple[Any, ...]) -> Standing:
         error,
         bool(suspended),
         bool(paused),
+        History(*json.loads(history)) if history else History(),
     )
+
+
+def history_text(history: History) -> str:
+    """The ``history`` column of a value."""
+    return json.dumps([round(number, 3) for number in history])
 
 
 def progress_row(progress: Progress) -> tuple[Any, ...]:

@@ -24,6 +24,12 @@ def routes(db: Database) -> None:
     _run(db, _ROUTES)
 
 
+@migrations()
+def histories(db: Database) -> None:
+    """Streams remember how often they changed."""
+    db.execute("ALTER TABLE stream ADD COLUMN history TEXT NOT NULL DEFAULT ''")
+
+
 def _run(db: Database, script: str) -> None:
     for statement in script.split(";\n"):
         if statement.strip():
@@ -167,5 +173,5 @@ CREATE TABLE step (
 );
 """
 
-VERSION = 2
+VERSION = 3
 """``user_version`` of the newest schema: the number of migrations."""

@@ -24,13 +24,15 @@ def standings(connection: Connection) -> list[Standing]:
 def schedule(connection: Connection, number: int, standing: Standing) -> None:
     """Keep the schedule and the troubles of a stream."""
     connection.execute(
-        "UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ? WHERE id = ?",
+        """UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ?, history = ?
+           WHERE id = ?""",
         [
             standing.next_poll_ms,
             standing.polled_ms,
             standing.failures,
             standing.error,
             standing.suspended,
+            rows.history_text(standing.history),
             number,
         ],
     )
