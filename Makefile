@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help run test check soak lint bench mutants lock install clean
+.PHONY: help run test check soak lint bench mutants image lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -51,6 +51,9 @@ mutants: $(INSTALLED) ## Change the code in two thousand places; its tests have 
 	@MUTANTS=1 $(BIN)/python -m pytest -q tests/mutation
 	@$(BIN)/mutmut run $(ARGS)
 	@$(BIN)/python tests/mutation/score.py
+
+image: $(INSTALLED) ## Build the image and run it, without Docker (as root, with buildah and mmdebstrap; three minutes)
+	@deploy/try-image.sh
 
 lock: $(INSTALLED) ## Write the locks anew from pyproject.toml (UPGRADE=--upgrade takes the newest versions)
 	@$(BIN)/python -m pip install -qq uv

@@ -14,6 +14,7 @@ import memory
 import restart
 import routing
 import schedule
+import scrape
 import startup
 import sustained
 from figures import Table, machine
@@ -29,6 +30,7 @@ SECTIONS: dict[str, Section] = {
     "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],
     "sustained": lambda asked: sustained.report(asked.events, asked.runs),
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
+    "scrape": lambda asked: [scrape.report(asked.runs)],
     "memory": lambda asked: [memory.report(asked.records)],
     "schedule": lambda asked: schedule.report(asked.hours, asked.orgs),
     "agenda": lambda asked: [agenda.report(asked.streams, asked.polls // 2, asked.runs)],

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_LONGEST = 65536
+_LONGEST = 1 << 20
+_PIECE = 65536
 
 TIMEOUT_S = 10.0
 """How long a command waits for its answer."""
@@ -65,7 +66,7 @@ def line(connection: socket.socket) -> dict[str, Any]:
     """The object in the one line of JSON that the other side says."""
     text = b""
     while not text.endswith(b"\n") and len(text) < _LONGEST:
-        piece = connection.recv(_LONGEST)
+        piece = connection.recv(_PIECE)
         if not piece:
             break
         text += piece

@@ -11,6 +11,7 @@ from poller import connections, expected, routing
 from poller.actions import System, reading, systems
 from poller.actions.connections import ConnectionTable
 from poller.actions.connections import table as connection_table
+from poller.listening import HttpTable
 from poller.model import Resource
 from poller.objections import objections
 from poller.places import ConfigError, find, toml
@@ -39,6 +40,7 @@ class Config(Strict):
     systems: dict[str, Any] = Field(default_factory=dict)
     connections: dict[str, ConnectionTable] = Field(default_factory=dict)
     state: StateTable = StateTable()
+    http: HttpTable = HttpTable()
     test: Annotated[tuple[expected.ExpectedTable, ...], Field(strict=False)] = ()
 
     def known_systems(self) -> Mapping[str, System]:
@@ -68,9 +70,9 @@ class Config(Strict):
         sinks = tuple(Target(name, table.order) for name, table in self.sinks.items())
         ways = self.ways()
         origin = self.source.origin if ways.stamps else ""
-        return Plan(
-            {watch.resource.name: watch for watch in self.watches()}, ways.routes, sinks, origin, self.source.budget
-        )
+        watches = {watch.resource.name: watch for watch in self.watches()}
+        source = self.source
+        return Plan(watches, ways.routes, sinks, origin, source.base_url, source.organizations, source.budget)
 
     def watches(self) -> Sequence[Watch]:
         """What is followed, in the order of ``plan``."""

@@ -1,30 +1,36 @@
 """The daemon: threads, signals, start, reload and stop."""
 
 import os
-import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from queue import Empty, SimpleQueue
-from types import FrameType
+from signal import SIGHUP, SIGINT, SIGTERM
 from typing import Any, NoReturn
 
+import msgspec
 import structlog
 
 from poller import __version__
 from poller.agenda import Agenda
+from poller.changes import hastened
 from poller.config import Config
 from poller.control import Command, Control, socket_path
+from poller.front import Front
 from poller.generation import Generation
 from poller.log import flush
+from poller.metrics import render, scrape_of
 from poller.notify import Notifier
-from poller.reload import Refused, Reloaded, renewed
+from poller.reload import Refused, Reloaded, renewed, warn
+from poller.report import Running
 from poller.service import DRAIN_S, POLL_THREADS, Service, wall_ms
+from poller.settings import SettingError
+from poller.signals import Signals
+from poller.sketch import sketch
 from poller.stores import StoreError
 from poller.stores.opening import OpeningError
 from poller.watchdog import Watchdog
+from poller.web import Answered, Inside, Status
 
 log = structlog.get_logger()
 
@@ -61,18 +67,20 @@ class Daemon:
         self._notifier = notifier or Notifier()
         self._agenda = Agenda(POLL_THREADS)
         self._generation = Generation(config, service, self._agenda)
-        self._stopping = False
-        self._signals: SimpleQueue[int] = SimpleQueue()
+        self._signals = Signals()
         self._asked = 0  # for reloads, by way of the socket
         self._answered = 0
         self.reloaded: Reloaded | None = None
-        self._watchdog = Watchdog(self._notifier, lambda: self._generation.service, self._database)
+        self._watchdog = Watchdog(
+            self._notifier, lambda: self._generation.service, self._database, lambda: self._refused
+        )
+        self._front = Front(self._inside())
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then finish what is under way. A second signal ends the process."""
-        for number in (signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if self._read else [])):
-            signal.signal(number, self._on_signal)
+        self._signals.catch(SIGTERM, SIGINT, *([SIGHUP] if self._read else []))
         control = self._control()
+        self._show(control)
         self._agenda.begin()
         self._generation.begin()
         self._agenda.at(wall_ms(), self._tidy, "tidying")
@@ -80,9 +88,10 @@ class Daemon:
         self._watchdog.beat()
         self._notifier.ready()
         log.info("poller.started", version=__version__, sinks=self._sinks())
-        while self._next_signal() == signal.SIGHUP:
+        while self._next_signal() == SIGHUP:
             self._reload()
         self._notifier.stopping()
+        self._front.close()
         control.close()
         self._agenda.end()
         self._generation.end(0.0, DRAIN_S)
@@ -100,32 +109,44 @@ class Daemon:
             self._generation.service.close()
             raise OpeningError(f"{path} cannot be made: {error.strerror}; see [state] path") from error
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """Say so by what takes no lock: the signal may have come while this very thread was holding it."""
-        if number != signal.SIGHUP:
-            if self._stopping:
-                os._exit(128 + number)
-            self._stopping = True
-        self._signals.put(number)
+    def _show(self, control: Control) -> None:
+        try:
+            self._front.follow(self._generation.config.http)
+        except SettingError:
+            control.close()
+            self._generation.service.close()
+            raise
+
+    def _inside(self) -> Inside:
+        """What the endpoint is told: of the generation that is at work when it asks."""
+        status = Status(self._database, lambda: self._generation.service.plan.watches, self._running, wall_ms)
+        return Inside(
+            health=lambda: str(self._ping()["trouble"]),
+            ready=status.ready,
+            status=status,
+            metrics=self._metrics,
+            operations=self._operations(),
+            sinks=self._sinks,
+            changed=status.forget,
+        )
+
+    def _running(self) -> Running:
+        told = self._ping()
+        return Running(told["pid"], told["pressed"], told["resources"], told["reloaded"])
+
+    def _metrics(self, accept: str) -> Answered:
+        generation = self._generation
+        organizations = generation.config.http.organizations
+        scrape = scrape_of(generation.service, self._database, self.reloaded, organizations=organizations)
+        return Answered(*render(scrape, accept))
 
     def _next_signal(self) -> int:
-        """Wait for a signal. Of several to reload that came meanwhile, one is enough: all is read anew then."""
-        number = self._signalled()
-        while number == signal.SIGHUP:
-            try:
-                number = self._signals.get_nowait()
-            except Empty:
-                break
-        return number
-
-    def _signalled(self) -> int:
         offset_ms = _offset_ms()
-        while True:
-            with suppress(Empty):
-                return self._signals.get(timeout=CLOCK_LOOK_S)
+        while (number := self._signals.next(CLOCK_LOOK_S)) is None:
             before_ms, offset_ms = offset_ms, _offset_ms()
             if offset_ms < before_ms - ADJUSTED_MS:
                 self._set_back(before_ms - offset_ms)
+        return number
 
     def _set_back(self, by_ms: int) -> None:
         """Plan anew what was planned by a clock that was set back, else all would stand still for as long."""
@@ -150,6 +171,11 @@ class Daemon:
         self._answered = asked
         self._notifier.ready()
 
+    @property
+    def _refused(self) -> str:
+        refused = self.reloaded is not None and not self.reloaded.ok
+        return "the configuration was refused when it was read anew" if refused else ""
+
     def _tell(self, reloaded: Reloaded) -> None:
         self.reloaded = reloaded
         self._generation.service.meter.count("reloads", outcome="ok" if reloaded.ok else "failed")
@@ -162,24 +188,33 @@ class Daemon:
         """Build the whole new generation first, and end the old one only then; raises ``Refused``."""
         assert self._read is not None  # noqa: S101 - else the signal is not caught
         config, service = renewed(self._read, self._generation.config, self._generation.service)
-        self._generation.end(RELOAD_POLLS_S, RELOAD_SENDS_S, lambda: self._stopping)
-        self._generation = Generation(config, service, self._agenda)
-        if not self._stopping:
+        try:
+            self._front.follow(config.http)
+        except SettingError as error:
+            service.end(0.0)
+            raise Refused(str(error)) from error
+        warn(self._generation.config, config)
+        self._generation.end(RELOAD_POLLS_S, RELOAD_SENDS_S, lambda: self._signals.stopping)
+        sooner = hastened(self._generation.service.plan, service.plan)
+        self._generation = Generation(config, service, self._agenda, sooner)
+        if not self._signals.stopping:
             self._generation.begin()
 
     def _tidy(self) -> None:
         try:
             self._generation.service.tidy(self._generation.config.state.keeping())
         except StoreError as error:
-            if not self._stopping:
+            if not self._signals.stopping:
                 log.warning("tidying.failed", reason=str(error))
-        if not self._stopping:
+        if not self._signals.stopping:
             self._agenda.at(wall_ms() + TIDY_EVERY_MS, self._tidy, "tidying")
 
     def _commands(self) -> dict[str, Command]:
         """What the socket takes."""
-        operations = {name: partial(self._operate, name) for name in self._generation.operations()}
-        return {"ping": self._ping, "reload": self._ask_to_reload} | operations
+        return {"ping": self._ping, "reload": self._ask_to_reload, "outline": self._outline} | self._operations()
+
+    def _operations(self) -> dict[str, Command]:
+        return {name: partial(self._operate, name) for name in self._generation.operations()}
 
     def _ping(self) -> dict[str, Any]:
         service = self._generation.service
@@ -192,12 +227,17 @@ class Daemon:
             "answered": self._answered,
         }
 
+    def _outline(self) -> dict[str, Any]:
+        """What the configuration in force is."""
+        plain: dict[str, Any] = msgspec.to_builtins(sketch(self._generation.config))
+        return plain
+
     def _ask_to_reload(self) -> dict[str, Any]:
         """Have it done soon; it is, once ``ping`` has ``answered`` what this has ``asked``."""
         if self._read is None:
             return {"error": "it was started without a configuration that could be read anew"}
         self._asked += 1
-        self._signals.put(signal.SIGHUP)
+        self._signals.send(SIGHUP)
         return {"asked": self._asked}
 
     def _operate(self, name: str, **request: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came over the socket

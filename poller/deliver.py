@@ -88,6 +88,11 @@ class Drain:
         """Whether any send is under way."""
         return bool(self._flying)
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether any send has not ended yet."""
+        return not all(future.done() for future in self._flying)
+
     def finish(self, timeout_s: float) -> None:
         """Give sends under way this long, and settle those that were answered."""
         wait(list(self._flying), timeout_s)

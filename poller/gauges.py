@@ -42,7 +42,7 @@ GAUGES: Mapping[str, Row] = {
             "Records that listings do not show any more, and that are not known to be deleted.",
             _RESOURCE,
         ),
-        Row("deletions_held", "Those of them that wait for an operator's approval.", _RESOURCE),
+        Row("deletions_held", "Missing records that wait for an operator's approval.", _RESOURCE),
         Row("quarantine_records", "Records that cannot be followed.", _RESOURCE),
         Row("sink_pending_deliveries", "Deliveries still to be made, later ones included.", _SINK),
         Row(
@@ -68,10 +68,10 @@ GAUGES: Mapping[str, Row] = {
             {},
         ),
         Row("database_bytes", "Size of the database's file.", {}),
-        Row("database_used_bytes", "Bytes in use in it.", {}),
+        Row("database_used_bytes", "Bytes in use in the database's file.", {}),
         Row("database_log_bytes", "Size of the log that is not yet folded in.", {}),
         Row("disk_free_bytes", "Room left on the disk of the state.", {}),
-        Row("disk_size_bytes", "Size of that disk.", {}),
+        Row("disk_size_bytes", "Size of the disk of the state.", {}),
     )
 }
 """All that is read at a scrape, by name, each with ``poller_`` before it."""

@@ -16,7 +16,7 @@ from poller.deliver import drain
 from poller.model import Stream
 from poller.operations import operations
 from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
-from poller.service import Service, wall_ms
+from poller.service import DRAIN_S, Service, wall_ms
 from poller.shares import Move
 from poller.sources import Denied, SourceError
 from poller.stores import StoreError
@@ -36,15 +36,20 @@ _REPRICE = "budget"
 class Generation:
     """A service at work, from ``begin`` to ``end``; the next one may begin on the same store then.
 
-    ``config`` is what the service was made of.
+    ``config`` is what the service was made of. ``hastened`` are resources whose polls were planned by a longer
+    interval.
     """
 
-    def __init__(self, config: Config, service: Service, agenda: Agenda) -> None:
+    def __init__(
+        self, config: Config, service: Service, agenda: Agenda, hastened: frozenset[str] = frozenset()
+    ) -> None:
         self.config = config
         self.service = service
         self._agenda = agenda
+        self._hastened = hastened
         self._followed: set[Stream] = set()
         self._drains: list[threading.Thread] = []
+        self._adopted = False
         self._ends = False
         self._under_way = 0
         self._idle = threading.Condition()
@@ -57,10 +62,7 @@ class Generation:
         ]
         for thread in self._drains:
             thread.start()
-        self._follow({standing.stream.org for standing in self.service.store.streams() if not standing.suspended})
         self._at(wall_ms(), self._look_up, _LOOK_UP)
-        for sink, pending in self.service.unknown_sinks().items():
-            log.warning("sink.unknown", sink=sink, pending=pending, hint="they wait until a sink has that name again")
 
     def end(self, polls_s: float, sends_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """Begin nothing more, and let what is under way come to its end; the store stays open.
@@ -78,8 +80,8 @@ class Generation:
         self.service.wake()
         self._wait(ABANDON_S)
         for thread in self._drains:
-            thread.join(sends_s)
-        self.service.end(sends_s)
+            thread.join(DRAIN_S)
+        self.service.end(sends_s, hurry)
 
     def _wait(self, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """Until nothing of the network is under way, or the time is over."""
@@ -114,6 +116,7 @@ class Generation:
                 return
             wait_s = self.config.source.organizations_every
             try:
+                self._adopt()
                 orgs = {organization.id for organization in self.service.source.organizations()}
                 self._unfollow(orgs)
                 self._follow(orgs)
@@ -123,11 +126,21 @@ class Generation:
                     log.warning("organizations.failed", reason=str(error), wait_s=wait_s)
             self._at(wall_ms() + int(wait_s * 1000), self._look_up, _LOOK_UP)
 
+    def _adopt(self) -> None:
+        """Make the state this configuration's, once, and go on with what it knows before the API was asked."""
+        if not self._adopted:
+            self.service.adopt()
+            self._follow({standing.stream.org for standing in self.service.store.streams() if not standing.suspended})
+            self._adopted = True
+            hint = "they wait until a sink has that name again"
+            for sink, pending in self.service.unknown_sinks().items():
+                log.warning("sink.unknown", sink=sink, pending=pending, hint=hint)
+
     def _follow(self, orgs: Iterable[str]) -> None:
         new = [stream for stream in self.service.streams(orgs) if stream not in self._followed]
-        for stream in new:
-            # The state may be locked: then the stream is new once more at the next look.
-            standing, watch = self.service.store.standing(stream), self.service.plan.watches[stream.resource]
+        # The state may be locked: then they are new once more at the next look.
+        for standing in self.service.store.enter(new) if new else ():
+            stream, watch = standing.stream, self.service.plan.watches[standing.stream.resource]
             if self.service.shares:
                 self.service.shares.follow(stream, standing.history, watch)
             first_ms = first_poll_ms(
@@ -137,6 +150,8 @@ class Generation:
                 spread_s=len(new) / self.config.source.rate,
                 chance=random.random(),
             )
+            if stream.resource in self._hastened:
+                first_ms = min(first_ms, wall_ms() + int(watch.every_s * 1000))
             self._followed.add(stream)
             self._at(first_ms, self._poll, stream.name, stream)
         if new and self.service.shares:

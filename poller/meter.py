@@ -53,7 +53,7 @@ ROWS: Mapping[str, Row] = {
         Row("request_seconds", "How long the API took for whole answers.", {}, FAST_S),
         Row("rate_wait_seconds", "Seconds that requests to the API waited for their turn.", {}),
         Row("records_seen", "Records that answers showed and that were compared with what is remembered.", _RESOURCE),
-        Row("records_unchanged", "Of these, those that were as remembered and cost no more.", _RESOURCE),
+        Row("records_unchanged", "Records that were compared, and were as remembered.", _RESOURCE),
         Row("records_quarantined", "Records set aside since they cannot be followed, each time anew.", _RESOURCE),
         Row("records_late", "Changes that a sweep found and that increments should have shown.", _RESOURCE),
         Row("events", "Events by trigger.", {"trigger": None}),
@@ -62,7 +62,12 @@ ROWS: Mapping[str, Row] = {
         Row("attempts", "Deliveries handed to a sink by its answer.", {"sink": None, "outcome": ATTEMPTS}),
         Row("send_seconds", "How long a sink took for an answer, to one delivery or a batch.", _SINK, FAST_S),
         Row("deliveries", "Deliveries that came to an end.", {"sink": None, "outcome": ENDS}),
-        Row("delivery_seconds", "From when a delivery was to be made, by its commit, to the yes.", _SINK, LONG_S),
+        Row(
+            "delivery_seconds",
+            "From when a delivery could be made (commit, end of a delay, or a retry asked for) to the yes.",
+            _SINK,
+            LONG_S,
+        ),
         Row(
             "defects", "Defects of poller that it survived; the log has their tracebacks.", {"loop": ("poll", "drain")}
         ),

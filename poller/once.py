@@ -70,6 +70,7 @@ def dry_run(config: Config, *, full: bool, show: Callable[[reading.Stored], None
 
 
 def _poll(service: Service, *, full: bool) -> Sequence[Standing]:
+    service.adopt()
     orgs = {organization.id for organization in service.source.organizations()}
     service.suspend_unseen(orgs)
     polls = [partial(service.poll, stream, full=full) for stream in service.streams(orgs)]

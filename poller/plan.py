@@ -1,6 +1,6 @@
 """The configuration as the loops need it: what is followed, and where events go. Frozen values, as in ``model``."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -116,12 +116,15 @@ class Watch:
 class Plan:
     """The configuration as the loops need it: what is followed, and where events go.
 
-    ``origin`` is what marks the records that the poller itself makes; empty if it makes none. ``budget`` is how many
-    requests a second polls may take; None where they come at fixed intervals.
+    ``origin`` is what marks the records that the poller itself makes; empty if it makes none. ``address`` is where the
+    API is, empty where that is of no matter; ``organizations`` are those that are followed, None for all there are.
+    ``budget`` is how many requests a second polls may take; None where they come at fixed intervals.
     """
 
     watches: Mapping[str, Watch]
     routes: tuple[Route, ...] = ()
     sinks: tuple[Target, ...] = (Target("stdout"),)
     origin: str = ""
+    address: str = ""
+    organizations: Collection[str] | None = None
     budget: float | None = None

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from poller.changes import Known, changes
 from poller.config import Config, ConfigError
 from poller.service import Service, renew
 from poller.settings import SettingError
+from poller.sketch import sketch
 from poller.stores import StoreError
 
 log = structlog.get_logger()
@@ -37,6 +39,14 @@ def renewed(read: Callable[[], Config], before: Config, service: Service) -> tup
     except Exception as bug:
         log.exception("configuration.broken")
         raise Refused(f"a defect in poller: {type(bug).__name__}") from bug
+
+
+def warn(before: Config, after: Config) -> None:
+    """Say of sinks that are just as others were, that they are new ones all the same."""
+    for queue in changes(sketch(before), sketch(after), Known()).queues:
+        if queue.renamed:
+            hint = "a new name is a new sink; what waits for the old one waits until a sink has that name again"
+            log.warning("sink.renamed", sink=queue.name, before=queue.renamed, hint=hint)
 
 
 def _check_place(config: Config, before: Config) -> None:

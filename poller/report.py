@@ -23,19 +23,30 @@ class Running(NamedTuple):
     reloaded: dict[str, Any] | None = None
 
 
-def status(view: reading.View, followed: Collection[str], running: Running | None) -> dict[str, Any]:
-    """All that ``poller status`` shows, as plain values; ``running`` is None where no poller runs.
+class Part(NamedTuple):
+    """What is shown where there may be more than can be shown."""
+
+    streams: Sequence[Standing]
+    parked: list[dict[str, Any]]
+    quarantined: list[dict[str, Any]]
+
+
+def status(
+    view: reading.View, followed: Collection[str], running: Running | None, part: Part | None = None
+) -> dict[str, Any]:
+    """All that ``poller status`` shows, as plain values, or a part of it; ``running`` is None where no poller runs.
 
     ``followed`` are the resources of the configuration that is in force.
     """
+    part = part or Part(view.streams(), view.parked(Selection()), view.quarantined())
     return {
         "running": running and running.process,
         "polls_paused": running.pressed if running else "",
-        "streams": [_stream(standing, followed) for standing in view.streams()],
+        "streams": [stream(standing, followed) for standing in part.streams],
         "sinks": sinks(view),
         "held": view.held(),
-        "parked": view.parked(Selection()),
-        "quarantined": view.quarantined(),
+        "parked": part.parked,
+        "quarantined": part.quarantined,
         "reloaded": running and running.reloaded and _reloaded(running.reloaded),
     }
 
@@ -44,7 +55,8 @@ def _reloaded(last: dict[str, Any]) -> dict[str, Any]:
     return {"ok": last["ok"], "at": _time(last["at_ms"]), "error": last["error"]}
 
 
-def _stream(standing: Standing, followed: Collection[str]) -> dict[str, Any]:
+def stream(standing: Standing, followed: Collection[str]) -> dict[str, Any]:
+    """One stream; it is off where its resource is not among those that are ``followed``."""
     progress = standing.progress
     return {
         "stream": standing.stream.name,

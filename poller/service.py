@@ -15,6 +15,7 @@ import structlog
 from poller import budget
 from poller.actions.sink import Actions
 from poller.budget import History
+from poller.changes import estranged
 from poller.config import Config
 from poller.connections import connections
 from poller.deliver import Drain
@@ -42,6 +43,8 @@ log = structlog.get_logger()
 
 DRAIN_S = 7.0
 """How long a stop waits for sends under way: it is over within 8 s, and Docker kills after 10 s."""
+
+_LOOK_S = 0.02
 
 POLL_THREADS = 8
 TIDY_PAUSE_S = 0.05
@@ -112,7 +115,9 @@ class Service:
         return getattr(self._thread, "answers", 0)
 
     def streams(self, orgs: Iterable[str]) -> list[Stream]:
-        """All streams of these organizations that have polls of their own."""
+        """All streams of these organizations that have polls of their own, as far as they are to be followed."""
+        allowed = self.plan.organizations
+        orgs = [org for org in orgs if allowed is None or org in allowed]
         return [Stream(org, name) for org in orgs for name, watch in self.plan.watches.items() if watch.announces]
 
     def poll(self, stream: Stream, *, full: bool = False) -> Standing:
@@ -211,10 +216,40 @@ class Service:
         while not self.stop.is_set() and self.store.tidy(keep, wall_ms()):
             self.stop.wait(TIDY_PAUSE_S)
 
+    def adopt(self) -> None:
+        """Forget the streams that this configuration does not follow, or finds elsewhere.
+
+        When they are followed again, they begin in silence: no change of the configuration makes an event. Raises
+        ``SourceError`` where another address does not answer: it may be a mistake, and nothing is forgotten for that.
+        """
+        before = self.store.address()
+        if before and self.plan.address not in ("", before):
+            self._try_address()
+        for standing in self.store.streams():
+            if reason := estranged(standing, self.plan, before):
+                with self.tools.turns.setdefault(standing.stream, threading.Lock()):
+                    self.store.forget(standing.stream)
+                records = standing.progress.live
+                log.info("stream.forgotten", stream=standing.stream.name, records=records, reason=reason)
+        if self.plan.address and self.plan.address != before:
+            self.store.keep_address(self.plan.address)
+
+    def _try_address(self) -> None:
+        """Ask the API for what it shows with any token; raises ``SourceError``."""
+        orgs = self.plan.organizations
+        if orgs is None:
+            self.source.organizations()
+            return
+        for name, watch in self.plan.watches.items():  # it need not be asked which organizations there are
+            if watch.resource.parent is None:
+                self.source.count(Stream(next(iter(orgs)), name))
+                return
+
     def suspend_unseen(self, orgs: Iterable[str]) -> None:
-        """Suspend the streams of organizations that the token does not see any more. Nothing is deleted."""
+        """Suspend the streams of organizations that are not among these any more. Nothing is deleted."""
         seen = set(orgs)
-        reason = "the organization is not among those that the token sees"
+        sight = "those that the token sees" if self.plan.organizations is None else "source.organizations"
+        reason = f"the organization is not among {sight}"
         for standing in self.store.streams():
             if standing.stream.org not in seen and not standing.suspended:
                 self.store.schedule(_suspended(standing, reason))
@@ -225,12 +260,18 @@ class Service:
         self.end(DRAIN_S)
         self.store.close()
 
-    def end(self, timeout_s: float) -> None:
-        """Wait so long for sends under way, keep their answers, and close all but the store."""
-        ends_at = time.monotonic() + timeout_s
+    def end(self, timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Wait so long for sends under way, keep their answers, and close all but the store.
+
+        Once there is reason to ``hurry`` it waits as long as a stop does, at most.
+        """
+        until, at_stop = time.monotonic() + timeout_s, float("inf")
+        while any(queue.unanswered for queue in self.drains) and time.monotonic() < min(until, at_stop):
+            at_stop = time.monotonic() + DRAIN_S if hurry() and at_stop == float("inf") else at_stop
+            time.sleep(_LOOK_S)
         for queue in self.drains:
             try:
-                queue.finish(max(0.0, ends_at - time.monotonic()))
+                queue.finish(0.0)
             except StoreError as error:  # then they are sent again
                 log.warning("sink.stalled", sink=queue.name, reason=str(error))
             queue.sink.close()

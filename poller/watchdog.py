@@ -22,12 +22,18 @@ EVERY_S = 20.0
 
 
 class Watchdog:
-    """To be called every ``every_s`` seconds by ``beat``. ``service`` gives the one that is at work now."""
+    """To be called every ``every_s`` seconds by ``beat``.
 
-    def __init__(self, notifier: Notifier, service: Callable[[], Service], database: Path) -> None:
+    ``service`` gives the one that is at work now, ``also`` what else its operator should read of it.
+    """
+
+    def __init__(
+        self, notifier: Notifier, service: Callable[[], Service], database: Path, also: Callable[[], str] = str
+    ) -> None:
         self._notifier = notifier
         self._service = service
         self._database = database
+        self._also = also
         self._trouble = ""
         self.every_s = min(EVERY_S, notifier.every_s or EVERY_S)
 
@@ -44,7 +50,7 @@ class Watchdog:
             log.error("poller.stands_still", reason=trouble)
         if before and not trouble:
             log.info("poller.moves", reason=before)
-        self._notifier.status(clean("; ".join(filter(None, [trouble, *told]))))
+        self._notifier.status(clean("; ".join(filter(None, [trouble, *told, self._also()]))))
 
     def _asked(self) -> list[str]:
         """What the state says, by a connection of its own: the store's lock may be held by who waits for the disk."""

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "due", "envelope", "expression", "gate"), 1),
-    **dict.fromkeys(("guard", "hidden", "meter", "pace", "pressure", "problems", "pulse", "retry", "route"), 1),
+    **dict.fromkeys(
+        ("guard", "hidden", "meter", "overlap", "pace", "pressure", "problems", "pulse", "retry", "route"), 1
+    ),
     **dict.fromkeys(("settings", "shape", "signing"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
@@ -27,6 +29,7 @@ PARTS = {
     "plan": "model",
     "connections": "config",
     "expected": "config",
+    "listening": "config",
     "objections": "config",
     "places": "config",
     "routing": "config",
@@ -50,19 +53,8 @@ PURE = {
     "plan",
     "pressure",
 }
-PURE |= {
-    "catalogue",
-    "due",
-    "comparison",
-    "explain",
-    "explanation",
-    "hidden",
-    "pace",
-    "problems",
-    "retry",
-    "route",
-    "shape",
-}
+PURE |= {"catalogue", "changes", "comparison", "due", "explain", "explanation", "hidden", "outline", "overlap", "pace"}
+PURE |= {"problems", "prospect", "retry", "route", "shape"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}
@@ -76,12 +68,13 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
     "prometheus_client": {"exposition"},
-    "pydantic": {"actions", "config", "problems", "settings", "sinks"},
+    "pydantic": {"actions", "config", "problems", "settings", "sinks", "sketch"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
     "sqlite_utils": {"stores"},
     "structlog": {"log", "deliver", "poll", "shell"},
     "tabulate": {"shell"},
+    "waitress": {"web"},
 }
 
 SQL = re.compile(

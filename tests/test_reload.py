@@ -10,6 +10,7 @@ from receiver import Receiver
 from poller.simulator import Account, Simulator
 
 CLIENTS = only("clients")
+NO_BACKOFF = "from poller.sources import spaceinvoices\nspaceinvoices.BACKOFF_S = 0.01\n"
 
 
 @pytest.fixture
@@ -73,6 +74,57 @@ def test_a_signal_brings_the_new_configuration(tmp_path, api, account, org, told
         assert poller.stop().code == 0
     assert len(lines(told)) == 1
     assert {event["type"].split(".")[-2] for event in lines(tmp_path / "two.jsonl")} == {"client", "item"}
+
+
+def test_a_shorter_interval_holds_at_once(tmp_path, api, account, org, told):
+    """Nobody waits for the end of the long one."""
+    site = Site(tmp_path, api.url, CLIENTS + file("one", told), every="1h")
+    with site.start() as poller:
+        poller.until(lambda: site.baselined(1))
+        edit(site, '"1h"', '"200ms"')
+        reload(poller)
+        account.create(org, "clients")
+        poller.until(lambda: lines(told))
+        assert poller.stop().code == 0
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["all organizations", "one by name"])
+def test_an_address_that_does_not_answer_costs_nothing(tmp_path, api, account, org, told, named):
+    """It was a mistake: once the old one is back, what happened meanwhile is told."""
+    only_one = {"organizations": [org]} if named else {}
+    hasty = NO_BACKOFF + "from poller import generation\ngeneration.LOOK_UP_RETRY_S = 0.1\n"
+    site = Site(tmp_path, api.url, CLIENTS + file("one", told), patch=hasty, **only_one)
+    with site.start() as poller:
+        poller.until(lambda: site.baselined(1))
+        good = site.config.read_text()
+        edit(site, api.url, "http://127.0.0.1:9/v1")
+        reload(poller)
+        poller.until(lambda: poller.log("organizations.failed"))
+        account.create(org, "clients")
+        site.config.write_text(good)
+        reload(poller)
+        poller.until(lambda: lines(told))
+        assert [event["type"] for event in lines(told)] == ["com.spaceinvoices.client.created"]
+        assert poller.log("stream.forgotten") == []
+        assert poller.stop().code == 0
+
+
+def test_two_generations_keep_no_stream_to_themselves(tmp_path, api, account, org, told):
+    """What is held for an operator, and paused, is so after a reload too; and his word counts then."""
+    site = Site(tmp_path, api.url, CLIENTS + file("one", told), count_every=1)
+    ids = account.bulk_create(org, "clients", 30)
+    with site.start() as poller:
+        poller.until(lambda: site.baselined(1))
+        for one in ids[:20]:
+            account.hard_delete(org, "clients", one)
+        poller.until(lambda: poller.log("deletions.held"))
+        reload(poller)
+        assert site.run("approve", f"{org}/clients").code == 0
+        poller.until(lambda: len(lines(told)) == 20)
+        assert site.run("pause", f"{org}/clients").code == 0
+        reload(poller)
+        assert site.status()["streams"][0]["state"] == "paused"
+        assert poller.stop().code == 0
 
 
 def fds(poller):

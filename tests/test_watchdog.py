@@ -106,6 +106,24 @@ def test_it_says_how_it_goes_until_it_ends(tmp_path, api, manager, account):
     assert manager.said[-1] == "STOPPING=1"
 
 
+def test_a_reload_is_told_with_what_came_of_it(tmp_path, api, manager):
+    """RELOADING with the time of it, then READY, well or not; that it was refused is told until it is mended."""
+    at = site(tmp_path, api, manager)
+    good = at.config.read_text()
+    with at.start() as poller:
+        poller.until(lambda: at.baselined(1))
+        for text, words in ((good + "[nonsense]\n", "refused"), (good, "pending")):
+            at.config.write_text(text)
+            before = len(manager.said)
+            poller.signal(signal.SIGHUP)
+            poller.until(lambda before=before: "READY=1" in manager.said[before:])
+            began = [one for one in manager.said[before:] if not one.startswith(("STATUS", "WATCHDOG"))]
+            assert [one.partition("\n")[0] for one in began] == ["RELOADING=1", "READY=1"]
+            assert began[0].partition("MONOTONIC_USEC=")[2].isdecimal()
+            poller.until(lambda words=words: words in manager.status.rpartition("; ")[2])
+        assert manager.is_pinged()
+
+
 def test_a_dead_api_and_a_dead_receiver_stop_nothing(tmp_path, api, manager, account):
     """Both take what is said and never answer: loops turn, and the pings go on."""
     with Receiver(always=hang_receiver()) as receiver:

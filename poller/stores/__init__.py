@@ -9,6 +9,7 @@ from poller.breaker import Breaker
 from poller.budget import History
 from poller.diff import Finding
 from poller.model import Change, Delivery, Mark, Quarantined, Stream
+from poller.overlap import Late
 from poller.plan import Target
 
 
@@ -45,7 +46,8 @@ class Progress:
     """How far one stream has been followed; only its poll changes it.
 
     ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
-    API's own count differed from the marks right after a complete sweep.
+    API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
+    stream was forgotten: it is read once more, in silence. ``late`` is how late changes showed up.
     """
 
     baselined_ms: int | None = None
@@ -58,6 +60,7 @@ class Progress:
     missing: int = 0
     held_ms: int | None = None
     count_gap: int = 0
+    late: Late = ()
 
 
 class Decision(StrEnum):
@@ -147,6 +150,10 @@ class Store(Protocol):
 
     def standing(self, stream: Stream) -> Standing:
         """Where the stream stands; a stream not known before is entered."""
+        ...
+
+    def enter(self, streams: Collection[Stream]) -> Sequence[Standing]:
+        """Where these streams stand, in any order; those not known before are entered, all at once."""
         ...
 
     def streams(self) -> Sequence[Standing]:

@@ -82,6 +82,13 @@ def quarantine(connection: Connection, number: int, quarantined: Sequence[Quaran
     )
 
 
+def forget(connection: Connection, number: int) -> None:
+    """Forget all records of a stream."""
+    connection.execute("DELETE FROM body WHERE id IN (SELECT body FROM mark WHERE stream = ?)", [number])
+    connection.execute("DELETE FROM mark WHERE stream = ?", [number])
+    connection.execute("DELETE FROM quarantine WHERE stream = ?", [number])
+
+
 def _marks(found: Iterable[tuple[Any, ...]]) -> dict[str, Mark]:
     return {row[0]: Mark(row[0], row[1], row[2], _STATES[row[3]], row[4], row[5]) for row in found}
 

@@ -1,7 +1,7 @@
 """What a command reads of the state while a poller runs, or does not: a connection that cannot write."""
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,7 @@ import msgspec
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.stores import Standing, StoreError, invariants, rows, upkeep
+from poller.stores import Standing, StoreError, invariants, rows, streams, upkeep
 from poller.stores.figures import Figures, figures
 from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.schema import APPLICATION_ID
@@ -86,10 +86,18 @@ class View:
         if isinstance(error, sqlite3.DatabaseError):
             raise LostError(f"{self._path} is damaged: {error}") from error
 
+    def rows(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """What a statement of this package finds."""
+        return self._connection.execute(sql, values).fetchall()
+
     def streams(self) -> list[Standing]:
         """All streams ever followed."""
         found = self._database.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
         return [rows.standing(row) for row in found]
+
+    def address(self) -> str:
+        """Where the API is whose records are remembered; empty if that was never kept."""
+        return streams.address(self._connection)
 
     def totals(self, resources: Collection[str]) -> Totals:
         """How it goes with the streams of these resources, and with all deliveries, in numbers."""

@@ -7,15 +7,16 @@ from poller.budget import History
 from poller.model import Stream
 from poller.stores import Decision, Pass, Progress, Standing, Sweeping
 
-PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap"
+PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap, late"
 STANDING = f"org, resource, {PROGRESS}, decision, next_poll_ms, polled_ms, failures, error, suspended, paused, history"
 
 
 def standing(row: tuple[Any, ...]) -> Standing:
     """A row of ``STANDING`` columns as a value."""
-    org, resource, baselined_ms, watermarks, sweep, *numbers = row[:12]
-    progress = Progress(baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers)
-    decision, next_poll_ms, polled_ms, failures, error, suspended, paused, history = row[12:]
+    org, resource, baselined_ms, watermarks, sweep, *numbers, late = row[:13]
+    fields = [baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers, tuple(json.loads(late))]
+    progress = Progress(*fields)
+    decision, next_poll_ms, polled_ms, failures, error, suspended, paused, history = row[13:]
     return Standing(
         Stream(org, resource),
         progress,
@@ -48,6 +49,7 @@ def progress_row(progress: Progress) -> tuple[Any, ...]:
         progress.missing,
         progress.held_ms,
         progress.count_gap,
+        json.dumps(progress.late),
     )
 
 

@@ -26,8 +26,9 @@ def routes(db: Database) -> None:
 
 @migrations()
 def histories(db: Database) -> None:
-    """Streams remember how often they changed."""
+    """Streams remember how often they changed, and how late changes showed up."""
     db.execute("ALTER TABLE stream ADD COLUMN history TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE stream ADD COLUMN late TEXT NOT NULL DEFAULT '[]'")
 
 
 def _run(db: Database, script: str) -> None:

@@ -65,6 +65,14 @@ class SqliteStore:
         with self._reading():
             return streams.standing(self._connection, self._id(stream))
 
+    def enter(self, entered: Collection[Stream]) -> list[Standing]:
+        """See ``Store.enter``."""
+        if not set(entered) <= set(self._stream_ids):
+            with self._writing():
+                self._stream_ids |= streams.enter(self._connection, entered)
+        asked = set(entered)
+        return [standing for standing in self.streams() if standing.stream in asked]
+
     def streams(self) -> list[Standing]:
         """See ``Store.streams``."""
         with self._reading():
@@ -92,6 +100,22 @@ class SqliteStore:
         """Stop polling the stream of this name until it is resumed; False if there is none."""
         with self._writing():
             return streams.pause(self._connection, name, paused=paused)
+
+    def forget(self, stream: Stream) -> None:
+        """Forget all records of a stream; when it is polled again it is read in silence."""
+        with self._writing():
+            marks.forget(self._connection, self._id(stream))
+            streams.forget(self._connection, self._id(stream))
+
+    def address(self) -> str:
+        """Where the API is whose records are remembered; empty if that was never kept."""
+        with self._reading():
+            return streams.address(self._connection)
+
+    def keep_address(self, new: str) -> None:
+        """Keep where it is."""
+        with self._writing():
+            streams.keep_address(self._connection, new)
 
     # Marks
 

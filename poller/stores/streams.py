@@ -1,11 +1,13 @@
 """Where streams stand, a row each. Within a transaction that the store has begun."""
 
+from collections.abc import Collection
 from sqlite3 import Connection
 
+from poller.model import Stream
 from poller.stores import Decision, Progress, Standing, rows
 
 _ADVANCE = f"""
-  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
+  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
   WHERE id = ?
 """
 
@@ -19,6 +21,13 @@ def standings(connection: Connection) -> list[Standing]:
     """Where each stream stands."""
     found = connection.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource").fetchall()
     return [rows.standing(row) for row in found]
+
+
+def enter(connection: Connection, entered: Collection[Stream]) -> dict[Stream, int]:
+    """Enter those of these streams that are not known; the numbers of all."""
+    connection.executemany("INSERT OR IGNORE INTO stream (org, resource) VALUES (?, ?)", entered)
+    found = connection.execute("SELECT org, resource, id FROM stream").fetchall()
+    return {Stream(org, resource): number for org, resource, number in found}
 
 
 def schedule(connection: Connection, number: int, standing: Standing) -> None:
@@ -54,3 +63,24 @@ def pause(connection: Connection, name: str, *, paused: bool) -> bool:
     """Stop polling the stream of this name until it is resumed; False if there is none."""
     sql = "UPDATE stream SET paused = ?, next_poll_ms = 0 WHERE org || '/' || resource = ?"
     return connection.execute(sql, [paused, name]).rowcount > 0
+
+
+def forget(connection: Connection, number: int) -> None:
+    """Have the stream read in silence when it is polled again, and nothing of its troubles known."""
+    connection.execute(
+        """UPDATE stream SET baselined_ms = NULL, watermarks = '{}', sweep = NULL, sweeps = max(sweeps, 1),
+             next_sweep_ms = 0, live = 0, missing = 0, held_ms = NULL, count_gap = 0, decision = NULL,
+             next_poll_ms = 0, failures = 0, error = '', suspended = 0 WHERE id = ?""",
+        [number],
+    )
+
+
+def address(connection: Connection) -> str:
+    """Where the API is whose records are remembered; empty if that was never kept."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'address'").fetchone()
+    return str(row[0]) if row else ""
+
+
+def keep_address(connection: Connection, new: str) -> None:
+    """Keep where it is."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('address', ?)", [new])

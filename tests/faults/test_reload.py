@@ -7,7 +7,7 @@ import time
 
 import pytest
 from process import Site, file, lines, only, webhook
-from receiver import Receiver, delay, hang
+from receiver import Receiver, answer, delay, hang
 
 from poller.simulator.faults import hang as hang_api
 
@@ -197,6 +197,50 @@ def slowly(*arguments):
 
 reload.renew = slowly
 """
+
+
+def test_fault_62_a_stop_waits_for_a_send_no_longer_than_ever(tmp_path, api, account, org):
+    """In the middle of a reload that would wait half a minute for it."""
+    hasty = "from poller import service\nservice.DRAIN_S = 0.5\n"
+    with Receiver(hang()) as receiver:
+        site = Site(tmp_path, api.url, CLIENTS + webhook("hook", receiver.url, timeout="50s"), patch=hasty)
+        with site.start() as poller:
+            poller.until(lambda: site.baselined(1))
+            account.create(org, "clients")
+            poller.until(lambda: receiver.records)
+            poller.signal(signal.SIGHUP)
+            time.sleep(0.5)
+            assert answers(poller) == []
+            assert poller.stop(timeout_s=10).code == 0
+    assert site.query("SELECT state, troubles FROM delivery") == [("pending", 0)]
+
+
+def test_fault_58_a_sink_is_renamed_by_a_reload_while_events_wait_for_it(tmp_path, api, account, org, told):
+    """The log says that it is a new one; what waits goes out once the old name is back, and nothing goes twice."""
+    with Receiver(answer(500)) as receiver:
+        slow = "from poller import retry\nretry.SINK_WAITS_S = (60.0,)\n"
+        site = Site(tmp_path, api.url, CLIENTS + webhook("old", receiver.url), patch=slow)
+        with site.start() as poller:
+            poller.until(lambda: site.baselined(1))
+            account.create(org, "clients")
+            poller.until(lambda: poller.log("delivery.failed"))
+            edit(site, "[sinks.old]", "[sinks.new]")
+            assert hang_up(poller) is True
+            assert poller.log("sink.renamed")[0]["before"] == "old"
+            assert poller.log("sink.unknown")[0]["pending"] == 1
+            account.create(org, "clients")
+            poller.until(lambda: len(receiver.records) == 2)
+            assert site.query("SELECT sink, state FROM delivery ORDER BY sequence") == [
+                ("old", "pending"),
+                ("new", "delivered"),
+            ]
+            edit(site, "[sinks.new]", "[sinks.old]")
+            assert hang_up(poller) is True
+            assert site.run("resume", "old").code == 0
+            poller.until(lambda: len(receiver.records) == 3)
+            assert poller.stop().code == 0
+    first, second, third = (record.id for record in receiver.records)
+    assert first == third != second
 
 
 def test_fault_63_signals_that_come_together_are_one_reload(site, api, account, org, told):

@@ -1,0 +1,141 @@
+"""What of the state needs a person, and what will be well by itself: first things first."""
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+Found = Mapping[str, Any]
+
+
+class Level(StrEnum):
+    """Whether a person has to act, or only to watch."""
+
+    ACT = "act"
+    WATCH = "watch"
+
+
+class Notice(NamedTuple):
+    """One thing to see to. ``what`` names it, ``text`` says what is the case and what to do.
+
+    ``actions`` are those that may be done to ``target``.
+    """
+
+    level: Level
+    what: str
+    text: str
+    actions: tuple[str, ...] = ()
+    target: Mapping[str, str] = {}
+
+
+def notices(found: Found) -> list[Notice]:
+    """All of them, those that need a person first."""
+    every = [notice for look in _LOOKS for notice in look(found)]
+    return sorted(every, key=lambda notice: notice.level == Level.WATCH)
+
+
+def _polls(found: Found) -> Iterator[Notice]:
+    if found["polls_paused"]:
+        yield Notice(
+            Level.ACT, "Polls pause", f"{found['polls_paused']}. Deliveries go on, and polls once that is over."
+        )
+
+
+def _reload(found: Found) -> Iterator[Notice]:
+    reloaded = found.get("reloaded") or {}
+    if reloaded.get("ok") is False:
+        text = f"{reloaded.get('error', '')} The configuration from before is still in force."
+        yield Notice(Level.ACT, "The new configuration was refused", text)
+
+
+def _deletions(found: Found) -> Iterator[Notice]:
+    for row in found["missing"]:
+        if row["held_since"]:
+            every = row["missing"] + row["records"]
+            text = (
+                f"{row['missing']} of {every} records are gone from the listing. "
+                "Approve if they were deleted; reject if the API is wrong. If they come back, they are let go."
+            )
+        else:
+            text = (
+                f"{row['missing']} records are gone from the listing, but the API still counts them. "
+                "If that stays so and they were deleted, approve."
+            )
+        level = Level.ACT if row["held_since"] else Level.WATCH
+        yield Notice(level, f"Deletions held in {row['stream']}", text, ("approve", "reject"), {"name": row["stream"]})
+
+
+def _floods(found: Found) -> Iterator[Notice]:
+    for row in found["held"]:
+        text = f"{_count(row['held'], 'delivery', 'deliveries')}, more than the route lets through at a time."
+        actions = ("approve", "reject")
+        yield Notice(Level.ACT, f"Deliveries held by route {row['route']}", text, actions, {"name": row["route"]})
+
+
+def _sinks(found: Found) -> Iterator[Notice]:
+    for row in found["sinks"]:
+        name, error = row["sink"], row["error"]
+        waiting = _count(row["pending"], "delivery waits", "deliveries wait")
+        if row["parked"]:
+            text = (
+                f"{_count(row['parked'], 'delivery was', 'deliveries were')} given up. Mend the receiver, then retry."
+            )
+            yield Notice(Level.ACT, f"Dead letters of {name}", text, ("retry",), {"sink": name})
+        if row["state"] == "paused":
+            yield Notice(Level.ACT, f"Sink {name} is paused", f"{error}. {waiting}.", ("resume",), {"name": name})
+        elif row["state"] == "open":
+            yield Notice(
+                Level.WATCH, f"Sink {name} is away", f"{error}. {waiting}; it is tried again.", (), {"name": name}
+            )
+
+
+def _unrouted(found: Found) -> Iterator[Notice]:
+    lost = found["counts"]["parked"] - sum(row["parked"] for row in found["sinks"])
+    if lost > 0:
+        text = (
+            f"{_count(lost, 'event has', 'events have')} no sink: a condition of a route failed. Mend it, then retry."
+        )
+        yield Notice(Level.ACT, "Dead letters of no sink", text, ("retry",), {"sink": ""})
+
+
+def _streams(found: Found) -> Iterator[Notice]:
+    states = found["summary"]["states"]
+    for state, level, text in _STATES:
+        count = states.get(state, 0)
+        if count:
+            yield Notice(level, f"{_count(count, 'stream', 'streams')} {state}", text, (), {})
+    late = found["summary"]["late"]
+    if late and not found["polls_paused"]:
+        yield Notice(
+            Level.ACT, f"{_count(late, 'stream', 'streams')} late", "Polls are overdue by more than two minutes."
+        )
+
+
+_STATES = (
+    ("suspended", Level.ACT, "The API denies access, or the organization is gone for this token. Mend the token."),
+    ("paused", Level.ACT, "Stopped by an operator until resumed."),
+    ("failing", Level.WATCH, "The last polls failed; they are tried again, at most 15 minutes apart."),
+    ("baseline", Level.WATCH, "The first complete listing is under way; it makes no events."),
+)
+
+
+def _quarantine(found: Found) -> Iterator[Notice]:
+    count = found["counts"]["quarantined"]
+    if count:
+        text = "Not followed until the API shows them whole."
+        yield Notice(Level.WATCH, f"{_count(count, 'record', 'records')} in quarantine", text)
+
+
+def _count(count: int, one: str, more: str) -> str:
+    return f"{count:,} {one if count == 1 else more}"
+
+
+_LOOKS: tuple[Callable[[Found], Iterator[Notice]], ...] = (
+    _polls,
+    _reload,
+    _deletions,
+    _floods,
+    _sinks,
+    _unrouted,
+    _streams,
+    _quarantine,
+)

@@ -1,0 +1,101 @@
+"""The server: a socket and a few threads, from the making of an ``Endpoint`` until its ``close``."""
+
+import logging
+import socket
+import time
+from threading import Thread
+from typing import Any
+
+import structlog
+from waitress import wasyncore
+from waitress.server import create_server
+
+from poller.listening import Address, HttpTable
+from poller.settings import SettingError
+from poller.web.app import Site, application
+from poller.web.door import Door
+from poller.web.exchange import BODY_LIMIT
+from poller.web.inside import Inside
+
+log = structlog.get_logger()
+
+SHORTEST_TOKEN = 16
+_CLOSE_S = 3.0
+_LIMITS: dict[str, Any] = {
+    "threads": 4,
+    "connection_limit": 64,
+    "channel_timeout": 30,
+    "cleanup_interval": 10,
+    "max_request_header_size": 16_384,
+    "max_request_body_size": BODY_LIMIT,
+    "asyncore_loop_timeout": 10,
+    "asyncore_use_poll": True,
+}
+
+
+class Endpoint:
+    """Answers at the address of ``table`` from now on, in threads of its own.
+
+    Raises ``SettingError`` where it cannot listen there, or the token cannot be read or is too short.
+    """
+
+    def __init__(self, table: HttpTable, inside: Inside) -> None:
+        where = table.address
+        if where is None:
+            raise ValueError("[http] listen is not set")
+        token = _token(table)
+        self.table = table
+        self._token = token
+        listener = _listener(where)
+        self.address = Address(*listener.getsockname()[:2])
+        door = Door(table, token, self.address.port, time.monotonic)
+        self._sockets: dict[int, Any] = {}
+        site = Site(table, inside, door)
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it speaks of every request that waits a moment
+        self._server: Any = create_server(
+            application(site), self._sockets, sockets=[listener], ident="poller", **_LIMITS
+        )
+        self._thread = Thread(target=self._server.run, name="http", daemon=True)
+        self._thread.start()
+        log.info("http.listening", address=self.address.shown, actions=table.actions)
+        if table.beyond_loopback and not token:
+            log.warning("http.open", address=self.address.shown, hint="whoever reaches it can read; set [http] token")
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{self.address.shown}/"
+
+    def stands_for(self, table: HttpTable) -> bool:
+        """Whether another one for this table would be the same; raises ``SettingError`` as the making does."""
+        return table == self.table and _token(table) == self._token
+
+    def close(self) -> None:
+        """Stop listening, and drop what is still being answered after three seconds. May be called twice."""
+        if self._sockets:
+            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
+        self._thread.join(_CLOSE_S)
+        self._server.task_dispatcher.shutdown(timeout=_CLOSE_S)
+
+
+def _token(table: HttpTable) -> str:
+    if table.token is None:
+        return ""
+    try:
+        token = table.token.reveal()
+    except SettingError as error:
+        raise SettingError(f"http.token: {error}") from error
+    if len(token) < SHORTEST_TOKEN:
+        raise SettingError(
+            f"http.token: should have at least {SHORTEST_TOKEN} characters, such as: openssl rand -hex 32"
+        )
+    return token
+
+
+def _listener(where: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    try:
+        return socket.create_server(where, family=family)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SettingError(f"http.listen: {where.shown} cannot be listened on: {why}") from error
