@@ -11,6 +11,7 @@ import delivery
 import idle
 import latency
 import memory
+import pages
 import restart
 import routing
 import schedule
@@ -32,6 +33,7 @@ SECTIONS: dict[str, Section] = {
     "latency": lambda asked: [latency.report(min(asked.events, 200), asked.runs)],
     "scrape": lambda asked: [scrape.report(asked.runs)],
     "memory": lambda asked: [memory.report(asked.records)],
+    "pages": lambda asked: [pages.report(asked.page_mb)],
     "schedule": lambda asked: schedule.report(asked.hours, asked.orgs),
     "agenda": lambda asked: [agenda.report(asked.streams, asked.polls // 2, asked.runs)],
     "startup": lambda asked: [startup.report(asked.runs)],
@@ -47,6 +49,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--polls", type=int, default=2_000, help="idle polls (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="repetitions; medians are shown (default: %(default)s)")
     parser.add_argument("--streams", type=int, default=20_000, help="streams on the agenda (default: %(default)s)")
+    parser.add_argument("--page-mb", type=int, default=31, help="size of the worst pages (default: %(default)s)")
     parser.add_argument("--orgs", type=int, default=200, help="organizations to schedule (default: %(default)s)")
     parser.add_argument("--hours", type=float, default=12, help="simulated time to schedule (default: %(default)s)")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="measure only this; may be repeated")

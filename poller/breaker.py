@@ -31,7 +31,8 @@ class Breaker:
     ``recent`` are the last answers as bits, 1 for trouble, below a leading 1. ``opened_ms`` is 0 while it is
     closed; ``probes`` failed and ``good`` succeeded since. Nothing is sent before ``wait_until_ms``. From
     ``ramp_ms`` on there is one more send at once a minute, beginning with ``ramp_from``. ``paused`` is why
-    nothing is sent until the sink is resumed.
+    nothing is sent until the sink is resumed. ``down_ms`` is since when the receiver has been failing, 0 if it is not:
+    it opened the breaker, or wants no more, and no good answer came since, whatever an operator did.
     """
 
     failures: int = 0
@@ -45,6 +46,7 @@ class Breaker:
     ramp_from: int = 0
     error: str = ""
     paused: str = ""
+    down_ms: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -69,11 +71,11 @@ def _is_beyond(time_ms: int, now_ms: int) -> bool:
 
 def set_back(breaker: Breaker, by_ms: int) -> Breaker:
     """The same breaker, by a clock that was set back by so much."""
-    opened_ms, wait_until_ms, ramp_ms = (
+    opened_ms, wait_until_ms, ramp_ms, down_ms = (
         max(1, time_ms - by_ms) if time_ms else 0
-        for time_ms in (breaker.opened_ms, breaker.wait_until_ms, breaker.ramp_ms)
+        for time_ms in (breaker.opened_ms, breaker.wait_until_ms, breaker.ramp_ms, breaker.down_ms)
     )
-    return replace(breaker, opened_ms=opened_ms, wait_until_ms=wait_until_ms, ramp_ms=ramp_ms)
+    return replace(breaker, opened_ms=opened_ms, wait_until_ms=wait_until_ms, ramp_ms=ramp_ms, down_ms=down_ms)
 
 
 def allowed(breaker: Breaker, now_ms: int, concurrency: int) -> int:
@@ -96,6 +98,15 @@ def after(
     breaker: Breaker, delivery: Delivery, outcome: Outcome, *, now_ms: int, chance: float, concurrency: int
 ) -> Breaker:
     """The breaker after an answer to a delivery."""
+    found = _after(breaker, delivery, outcome, now_ms, chance, concurrency)
+    if found.is_open or isinstance(outcome, Gone):
+        return found if found.down_ms else replace(found, down_ms=now_ms)
+    return replace(found, down_ms=0) if found.down_ms and isinstance(outcome, Delivered | Advanced) else found
+
+
+def _after(
+    breaker: Breaker, delivery: Delivery, outcome: Outcome, now_ms: int, chance: float, concurrency: int
+) -> Breaker:
     if isinstance(outcome, Gone):
         return replace(breaker, paused=outcome.reason, error=outcome.reason)
     if isinstance(outcome, Refused) and outcome.unsent:

@@ -19,9 +19,10 @@ from poller.batch import compose
 from poller.breaker import Breaker
 from poller.meter import Meter
 from poller.model import Advanced, Delivered, Delivery, Gone, Later, Outcome, Refused
+from poller.notices import Notice, sink_turned
 from poller.pulse import Pulse
 from poller.sinks import Sink
-from poller.stores import Settlement, Store, StoreError, Verdict
+from poller.stores import Outgoing, Settlement, Store, StoreError, Verdict
 
 log = structlog.get_logger()
 
@@ -46,7 +47,8 @@ _ATTEMPTS: dict[type[Outcome], str] = {
 class Drain:
     """The queue of one sink on its way out. ``turn`` is called by one thread; sends run in ``executor``.
 
-    ``wake`` is set when something may have become due: by a commit, and by every send that ends.
+    ``wake`` is set when something may have become due: by a commit, and by every send that ends. ``outgoing`` gives
+    where a notice about the sink goes; after one, ``rouse`` wakes all sinks.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Drain:
     wake: Event = field(default_factory=Event)
     pulse: Pulse = field(default_factory=Pulse)
     meter: Meter = field(default_factory=Meter)
+    outgoing: Callable[[Notice | None], Sequence[Outgoing]] = lambda _: ()
+    rouse: Callable[[], None] = lambda: None
     _ahead: deque[list[Delivery]] = field(default_factory=deque)
     _flying: dict["Future[list[Outcome]]", list[Delivery]] = field(default_factory=dict)
     _company_ms: int | None = None  # until when deliveries wait for company
@@ -151,11 +155,17 @@ class Drain:
             return
         sends = [list(zip(self._flying[future], future.result(), strict=True)) for future in done]
         now_ms, chance = self.now_ms(), self.chance()
-        verdict = self.store.settle(
-            self.name, lambda before: settle(sends, before, now_ms, chance, self.sink.concurrency), now_ms
-        )
+
+        def judge(before: Breaker) -> Verdict:
+            verdict = settle(sends, before, now_ms, chance, self.sink.concurrency)
+            notice = sink_turned(self.name, before, verdict.after, now_ms)
+            return verdict._replace(notices=self.outgoing(notice)) if notice else verdict
+
+        verdict = self.store.settle(self.name, judge, now_ms)
         for future in done:
             del self._flying[future]
+        if verdict.notices:
+            self.rouse()
         answered = [pair for each in sends for pair in each]
         self._count(answered, verdict, now_ms)
         self._tell(answered, verdict)

@@ -27,8 +27,8 @@ def trigger(resource: Resource, kind: Kind) -> str:
 
 
 def origin(source: str, stream: Stream) -> str:
-    """CloudEvents ``source``: ``/spaceinvoices/organizations/<id>``."""
-    return f"/{source}/organizations/{stream.org}"
+    """CloudEvents ``source``: ``/spaceinvoices/organizations/<id>``, or ``/spaceinvoices`` for what is of none."""
+    return f"/{source}/organizations/{stream.org}" if stream.org else f"/{source}"
 
 
 def event_id(source: str, stream: Stream, change: Change, ordinal: int = 1) -> str:
@@ -55,8 +55,8 @@ def _digest(data: bytes, digits: int) -> str:
 
 
 def partition_key(stream: Stream, record_id: str) -> str:
-    """What order is kept within: ``<organization>/<resource>/<record>``."""
-    return f"{stream.org}/{stream.resource}/{record_id}"
+    """What order is kept within: ``<organization>/<resource>/<record>``, where there is an organization."""
+    return f"{stream.org}/{stream.resource}/{record_id}" if stream.org else f"{stream.resource}/{record_id}"
 
 
 def seal(source: str, stream: Stream, name: str, change: Change, *, ordinal: int, sequence: int, now_ms: int) -> Event:

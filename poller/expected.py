@@ -13,13 +13,13 @@ from poller.model import Kind
 from poller.problems import nearest
 from poller.routing import ActionName, RouteTable, Sinks, route_name
 from poller.settings import FilePath, Strict
-from poller.triggers import TRIGGERS, trigger_named
+from poller.triggers import EVERY, trigger_named
 
 
 def _trigger(name: str) -> str:
     trigger = trigger_named(name)
-    if trigger not in TRIGGERS:
-        raise ValueError(f'"{name}" is no trigger' + nearest(name, list(TRIGGERS)))
+    if trigger not in EVERY:
+        raise ValueError(f'"{name}" is no trigger' + nearest(name, EVERY))
     return trigger
 
 

@@ -98,6 +98,9 @@ def event_in(raw: bytes) -> bytes:
 def explain(plan: Plan, making: Making, event: bytes) -> list[Verdict]:
     """What each route makes of an event, in their order."""
     scope = routes.scope_of(event)
+    operator = routes.is_operator(str(routes.event_of(scope)["trigger"]))
+    if not plan.routes and operator:
+        return [Verdict("", why="what poller tells of itself goes only where a route names it")]
     if not plan.routes:
         return [Verdict("", sendings=tuple(_sending(making, (False, target), scope, event) for target in plan.sinks))]
     sent: dict[str, str] = {}
@@ -130,7 +133,11 @@ def _verdict(plan: Plan, making: Making, route: Route, scope: Scope, event: byte
         several = route.cases[1:] and (route.when is None or route.when.holds(scope))
         return Verdict(name, why="none of its cases holds" if several else "its when does not hold")
     number = next(place for place, one in enumerate(route.cases, 1) if one is case) if route.cases[1:] else 0
-    ways = routes.through(plan, route, known)
+    ways = list(routes.through(plan, route, known, operator=routes.is_operator(trigger)))
+    if not ways:
+        return Verdict(
+            name, why=f"it is about {routes.sink_of(scope)} itself, and would wait there behind what it tells"
+        )
     return Verdict(name, case=number, sendings=tuple(_sending(making, way, scope, event) for way in ways))
 
 

@@ -25,6 +25,7 @@ GAUGES: Mapping[str, Row] = {
             {},
         ),
         Row("streams", "Streams by state.", {"resource": None, "state": STREAM_STATES}),
+        Row("streams_silent", "Streams that have not changed for much longer than they ever do.", _RESOURCE),
         Row("stream_interval_seconds", "How often each stream is polled, as configured.", _RESOURCE),
         Row(
             "stream_oldest_poll_timestamp_seconds",
@@ -68,7 +69,7 @@ GAUGES: Mapping[str, Row] = {
             {},
         ),
         Row("database_bytes", "Size of the database's file.", {}),
-        Row("database_used_bytes", "Bytes in use in the database's file.", {}),
+        Row("database_used_bytes", "Bytes in use in the database, its log included.", {}),
         Row("database_log_bytes", "Size of the log that is not yet folded in.", {}),
         Row("disk_free_bytes", "Room left on the disk of the state.", {}),
         Row("disk_size_bytes", "Size of the disk of the state.", {}),

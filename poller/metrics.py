@@ -115,9 +115,11 @@ def _tell_streams(found: Values, figures: Figures, scrape: Scrape) -> None:
         found["streams"][name, state] = 0
     for name in scrape.plan.watches:
         found["quarantine_records"][name,] = figures.quarantined.get(name, 0)
+        found["streams_silent"][name,] = 0
     for streams in figures.streams:
         if streams.resource in scrape.plan.watches:
             found["streams"][streams.resource, streams.state] += streams.number
+            found["streams_silent"][streams.resource,] += streams.silent
             labels = (streams.resource, *([streams.org] if scrape.organizations else []))
             _tell_records(found, streams, labels)
             if scrape.plan.watches[streams.resource].announces:  # else it has no polls of its own

@@ -32,7 +32,7 @@ def _happening(tables: Sequence[RouteTable], announced: set[str]) -> Iterator[st
     for place, route in enumerate(tables):
         for pattern in route.on:
             wanted = {row for trigger, row in TRIGGERS.items() if fnmatchcase(trigger, pattern)}
-            if announced and not wanted & announced:
+            if announced and wanted and not wanted & announced:
                 rows = ", ".join(sorted(wanted))
                 yield f'route.{place}.on: "{pattern}" never happens: [resources] does not follow {rows}'
 

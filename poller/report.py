@@ -48,6 +48,18 @@ def status(
         "parked": part.parked,
         "quarantined": part.quarantined,
         "reloaded": running and running.reloaded and _reloaded(running.reloaded),
+        "silent": [_silent(standing) for standing in part.streams if standing.silent_ms is not None],
+    }
+
+
+def _silent(standing: Standing) -> dict[str, Any]:
+    pace = standing.progress.pace
+    return {
+        "stream": standing.stream.name,
+        "last_change": _time(pace.changed_ms),
+        "reported": _time(standing.silent_ms),
+        "longest_pause_s": pace.longest_s,
+        "mean_pause_s": pace.mean_s,
     }
 
 
@@ -126,6 +138,10 @@ def status_text(found: dict[str, Any]) -> str:
             f"in force.\n{found['reloaded']['error']}"
         )
     parts += _held(found["streams"])
+    parts += [
+        f"SILENT: {row['stream']} has not changed since {row['last_change']}, and never paused so long of late."
+        for row in found["silent"]
+    ]
     parts += [
         f"HELD: {row['held']} deliveries of route {row['route']}, more than it lets through at a time.\n"
         f"  Send them?     poller approve {row['route']}\n"

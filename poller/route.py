@@ -11,6 +11,9 @@ from poller.expression import EvaluationError
 from poller.model import Change, Kind, Stream, format_time
 from poller.plan import Case, Order, Plan, Route, Scope, Target
 
+OPERATOR = "poller."
+"""How the triggers begin of what the poller tells of itself."""
+
 
 def targets(
     plan: Plan, trigger: str, scope: Callable[[], Scope], *, first: bool = False, emit: bool = True
@@ -22,19 +25,22 @@ def targets(
     the event only if the source does ``emit`` it.
     """
     if not plan.routes:
-        return plan.sinks
+        return () if is_operator(trigger) else plan.sinks
     known, found = cache(scope), dict[tuple[str, str], Target]()
     for route in plan.routes:
         if _matches(route.on, trigger) and (not first or (emit if route.first is None else route.first)):
-            for alone, target in through(plan, route, known, first=first):
+            for alone, target in through(plan, route, known, first=first, operator=is_operator(trigger)):
                 found.setdefault((target.sink, route.name if alone else ""), target)
     return tuple(found.values())
 
 
 def through(
-    plan: Plan, route: Route, scope: Callable[[], Scope], *, first: bool = False
+    plan: Plan, route: Route, scope: Callable[[], Scope], *, first: bool = False, operator: bool = False
 ) -> Iterator[tuple[bool, Target]]:
-    """Where an event goes by one route that it is on, and whether as a message of the route's own."""
+    """Where an event goes by one route that it is on, and whether as a message of the route's own.
+
+    An ``operator`` event never goes to the sink that it is about: there it would wait behind what it tells of.
+    """
     if first and all(case.destructive for case in route.cases):
         return  # nor is it parked where that cannot be told: it would be done once the condition is mended
     try:
@@ -45,7 +51,10 @@ def through(
     if case is None or (first and case.destructive):
         return
     plain = not (case.shape or route.gate or route.delay_s)
+    itself = sink_of(scope()) if operator else ""
     for sink in case.to:
+        if sink == itself:
+            continue
         order = next((target.order for target in plan.sinks if target.sink == sink), Order.RECORD)
         if plain:
             yield False, Target(sink, order)
@@ -64,9 +73,21 @@ def anew(plan: Plan, name: str, body: bytes) -> tuple[Target, ...] | None:
     """Where a stored event goes by the route of this name, as it is now; None if there is none, or it is not on it."""
     known = cache(lambda: scope_of(body))
     for route in plan.routes:
-        if route.name == name and matches(route, str(event_of(known())["trigger"])):
-            return tuple(target for _, target in through(plan, route, known))
+        trigger = str(event_of(known())["trigger"])
+        if route.name == name and matches(route, trigger):
+            return tuple(target for _, target in through(plan, route, known, operator=is_operator(trigger)))
     return None
+
+
+def is_operator(trigger: str) -> bool:
+    """Whether a trigger is of what the poller tells of itself."""
+    return trigger.startswith(OPERATOR)
+
+
+def sink_of(scope: Scope) -> str:
+    """The sink that an operator event is about; empty where it is about a stream."""
+    event = event_of(scope)
+    return str(event["record_id"]) if event["resource"] == "sinks" else ""
 
 
 def is_own(plan: Plan, route: Route, scope: Callable[[], Scope]) -> bool:
@@ -85,7 +106,12 @@ def event_of(scope: Scope) -> Mapping[str, object]:
 
 @lru_cache(maxsize=4096)
 def _matches(patterns: tuple[str, ...], trigger: str) -> bool:
-    return any(fnmatchcase(trigger, pattern) for pattern in patterns)
+    return any(names(pattern, trigger) for pattern in patterns)
+
+
+def names(pattern: str, trigger: str) -> bool:
+    """Whether a pattern is of this trigger; of operator events only one that says so, ``poller.*``."""
+    return fnmatchcase(trigger, pattern) and (pattern.startswith(OPERATOR) or not is_operator(trigger))
 
 
 def matches(route: Route, trigger: str) -> bool:
@@ -99,7 +125,7 @@ def scope(stream: Stream, trigger: str, change: Change, event_id: str, now_ms: i
     event = {
         "id": event_id,
         "trigger": trigger,
-        "kind": str(change.kind),
+        "kind": trigger.rpartition(".")[2],
         "resource": stream.resource,
         "organization": stream.org,
         "record_id": change.record_id,
@@ -124,7 +150,7 @@ def scope_of(body: bytes) -> Scope:
         "trigger": trigger_of(told["type"]),
         "kind": told["type"].rpartition(".")[2],
         "resource": resource,
-        "organization": told["source"].rpartition("/")[2],
+        "organization": told["source"].partition("/organizations/")[2],
         "record_id": record_id,
         "time": told["time"],
         "recorded": told["recordedtime"],
@@ -140,7 +166,7 @@ def scope_of(body: bytes) -> Scope:
 
 def trigger_of(event_type: str) -> str:
     """``client.created`` of ``com.spaceinvoices.client.created``."""
-    return ".".join(event_type.rsplit(".", 2)[1:])
+    return event_type.partition(".")[2].partition(".")[2]
 
 
 def lane(target: Target, stream: Stream, record_id: str, sequence: int) -> int:

@@ -9,15 +9,18 @@ from threading import Lock
 
 import structlog
 
-from poller import diff, envelope, route
+from poller import diff, envelope, notices, route, silence
 from poller.diff import Finding, Rules
 from poller.meter import Meter
 from poller.model import Change, Kind, Mark, Page, Quarantined, Record, State, Stream
+from poller.notices import Notice
 from poller.plan import Plan, Scope, Watch
 from poller.sources import Source
 from poller.stores import Outgoing, Progress, Step, Store
 
 log = structlog.get_logger()
+
+UNWATCHED_S = 900.0
 
 UNREAD = 0
 """The watermark of a listing that was never read to its end."""
@@ -40,6 +43,13 @@ class Tools:
     turns: dict[Stream, Lock] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
 
+    def outgoing(self, notice: Notice | None) -> list[Outgoing]:
+        """A notice on its way to where routes name it; nothing where none does."""
+        if notice is None or not self.plan.routes:
+            return []
+        found = notices.targets(self.plan, self.source.name, notice, self.now_ms())
+        return [Outgoing(notice.change(), notice.trigger, found)] if found else []
+
 
 class Poll:
     """One run over one stream. ``progress`` is always what was last committed.
@@ -55,6 +65,8 @@ class Poll:
         standing = tools.store.standing(stream)
         self.progress: Progress = standing.progress
         self.decision = standing.decision
+        self._polled_ms = standing.polled_ms
+        self._paced = False
         self.parents = self._parents()
         self.events = 0
         self.first = False
@@ -99,16 +111,41 @@ class Poll:
     ) -> None:
         """Commit one step: marks, progress, events and deliveries, whole or not at all."""
         found, now_ms = list(findings), self.tools.now_ms()
-        step = Step(_tally(progress, found), found, self._outgoing(found, now_ms), quarantined, decided)
+        after = self._pace(_tally(progress, found), found, now_ms)
+        step = Step(after, found, self._outgoing(found, now_ms), quarantined, decided, self._notices(after))
         events = self.tools.store.commit(self.stream, step, now_ms)
         self.progress = step.progress
         self.events += events
         self.tainted |= bool(quarantined)
         self._count(step)
-        if events:
+        if events or step.notices:
             self.tools.wake()
         for record in quarantined:
             log.warning("record.quarantined", stream=self.stream.name, record=record.key, reason=record.reason)
+
+    def _pace(self, progress: Progress, findings: Iterable[Finding], now_ms: int) -> Progress:
+        """Keep that this poll, which is not the first, found changes."""
+        told = self.watch.announces and progress.baselined_ms is not None
+        if self._paced or not told or not any(finding.change for finding in findings):
+            return progress
+        self._paced = True
+        watched = self._polled_ms is not None and now_ms - self._polled_ms <= self._unwatched_ms
+        return replace(progress, pace=silence.changed(progress.pace, now_ms, watched=watched))
+
+    @property
+    def _unwatched_ms(self) -> int:
+        """After so long without a good poll, nobody knows when a change happened."""
+        return int(max(3 * self.watch.every_s, UNWATCHED_S) * 1000)
+
+    def _notices(self, after: Progress) -> list[Outgoing]:
+        """What there is to tell of the stream itself, since its progress is about to turn so."""
+        found: list[Outgoing] = []
+        if after.held_ms is not None and self.progress.held_ms is None:
+            held = notices.deletions_held(self.stream, after.held_ms, after.missing, after.live)
+            found += self.tools.outgoing(held)
+        if after.baselined_ms is not None and self.progress.baselined_ms is None:
+            found += self.tools.outgoing(notices.baseline_completed(self.stream, after.baselined_ms, after.live))
+        return found
 
     def _count(self, step: Step) -> None:
         meter = self.tools.meter

@@ -14,6 +14,7 @@ import structlog
 
 from poller import budget
 from poller.actions.sink import Actions
+from poller.alarms import alarmed, raised
 from poller.budget import History
 from poller.changes import estranged
 from poller.config import Config
@@ -21,7 +22,8 @@ from poller.connections import connections
 from poller.deliver import Drain
 from poller.envelope import trigger
 from poller.meter import Meter
-from poller.model import Kind, Stream
+from poller.model import Kind, Stream, format_time
+from poller.notices import Notice
 from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load, pressure
@@ -36,7 +38,7 @@ from poller.signs import Signs
 from poller.sinks import Sink, SinkConfig
 from poller.sources import Denied, Source, SourceError
 from poller.sources.spaceinvoices import ANSWER_S, SpaceInvoices
-from poller.stores import Keep, Standing, StoreError
+from poller.stores import Keep, Outgoing, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
 
 log = structlog.get_logger()
@@ -91,7 +93,18 @@ class Service:
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
         self.drains = [
-            Drain(name, sink, store, sender, wall_ms, random.random, pulse=self.pulse, meter=self.meter)
+            Drain(
+                name,
+                sink,
+                store,
+                sender,
+                wall_ms,
+                random.random,
+                pulse=self.pulse,
+                meter=self.meter,
+                outgoing=self._outgoing,
+                rouse=self.wake,
+            )
             for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
         ]
         polling = partial(self.pulse.polling, budget_s=ANSWER_S)
@@ -159,16 +172,17 @@ class Service:
         before, watch = self.store.standing(stream), self.plan.watches[stream.resource]
         now_ms = wall_ms()
         began_ms = now_ms - int((time.monotonic() - began_s) * 1000)  # the clock may have been set since
-        worth_s = None
+        history, worth_s = before.history, None
         if error is None and watch.announces:
             history, worth_s = self._worth(before, found, began_ms)
-            before = replace(before, history=history)
         elif self.shares:
             self.shares.failed(stream)
         standing = after_poll(
             before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random(), worth_s=worth_s
         )
-        self.store.schedule(standing)
+        standing = alarmed(standing, watch.longest_s or watch.every_s, now_ms)
+        standing = replace(standing, history=history)
+        self._schedule(before, standing, now_ms)
         return standing
 
     def _worth(self, before: Standing, found: int, began_ms: int) -> tuple[History, float | None]:
@@ -177,6 +191,21 @@ class Service:
             return budget.after_poll(before.history, found, self._answers(), began_ms / 1000), None
         self.shares.follow(before.stream, before.history, self.plan.watches[before.stream.resource])
         return self.shares.polled(before.stream, found, self._answers(), began_ms)
+
+    def _schedule(self, before: Standing, after: Standing, now_ms: int) -> None:
+        """Keep a stream's new standing, and tell what alarms it raises."""
+        followed = after.stream.resource in self.plan.watches
+        outgoing = [one for notice in raised(before, after) for one in self._outgoing(notice)] if followed else []
+        self.store.schedule(after, outgoing, now_ms)
+        if outgoing:
+            self.wake()
+        if after.silent_ms is not None and after.silent_ms != before.silent_ms:
+            log.warning("stream.silent", stream=after.stream.name, since=format_time(after.progress.pace.changed_ms))
+        elif before.silent_ms is not None and after.silent_ms is None:
+            log.info("stream.changes_again", stream=after.stream.name)
+
+    def _outgoing(self, notice: Notice | None) -> list[Outgoing]:
+        return self.tools.outgoing(notice)
 
     @property
     def pressed(self) -> str:
@@ -252,7 +281,7 @@ class Service:
         reason = f"the organization is not among {sight}"
         for standing in self.store.streams():
             if standing.stream.org not in seen and not standing.suspended:
-                self.store.schedule(_suspended(standing, reason))
+                self._schedule(standing, _suspended(standing, reason, wall_ms()), wall_ms())
                 log.warning("stream.suspended", stream=standing.stream.name, reason=reason)
 
     def close(self) -> None:
@@ -296,8 +325,8 @@ def _unset_clock() -> dict[str, str]:
     return {"clock": "the clock of this machine is before 2025; set it"}
 
 
-def _suspended(standing: Standing, reason: str) -> Standing:
-    return replace(standing, suspended=True, error=reason)
+def _suspended(standing: Standing, reason: str, now_ms: int) -> Standing:
+    return alarmed(replace(standing, suspended=True, error=reason), 0.0, now_ms)
 
 
 def source(config: Config, stop: threading.Event | None = None, meter: Meter | None = None) -> SpaceInvoices:

@@ -1,22 +1,30 @@
 """The triggers: what a route can be on, by name, by pattern, and as connector platforms speak of it."""
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 
 from poller.model import Kind
+from poller.notices import NOTICES
 from poller.problems import nearest
+from poller.route import names
 from poller.sources.spaceinvoices import RESOURCES, connector_name
 
 TRIGGERS: Mapping[str, str] = {f"{row.singular}.{kind}": row.name for row in RESOURCES.values() for kind in Kind}
-"""Every trigger, and the resource that it is of."""
+"""Every trigger of a record, and the resource that it is of."""
+
+EVERY = [*TRIGGERS, *NOTICES]
+"""Every trigger, those of operator events too."""
 
 _ALIASES = {connector_name(row, kind): f"{row.singular}.{kind}" for row in RESOURCES.values() for kind in Kind}
+_ALIASES |= {row.title: trigger for trigger, row in NOTICES.items()}
 _SPOKEN = {alias.casefold(): trigger for alias, trigger in _ALIASES.items()}
 _PATTERNS = [
     "*",
-    *TRIGGERS,
+    *EVERY,
     *(f"{row.singular}.*" for row in RESOURCES.values()),
     *(f"*.{kind}" for kind in Kind),
+    "poller.*",
+    "poller.sink.*",
+    "poller.stream.*",
 ]
 
 
@@ -28,6 +36,6 @@ def trigger_named(name: str) -> str:
 def pattern(text: str) -> str:
     """The pattern, if any trigger matches it; raises ``ValueError`` where none does."""
     wanted = trigger_named(text)
-    if not any(fnmatchcase(trigger, wanted) for trigger in TRIGGERS):
+    if not any(names(wanted, trigger) for trigger in EVERY):
         raise ValueError(f'"{wanted}" matches no trigger' + nearest(wanted, [*_PATTERNS, *_ALIASES]))
     return wanted

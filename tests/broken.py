@@ -6,7 +6,7 @@ from unittest.mock import patch
 from poller import diff, envelope, route
 from poller import poll as polling
 from poller.deliver import Drain
-from poller.model import Delivered, Later
+from poller.model import Delivered, Later, Stream
 from poller.stores import Settlement, Verdict, outbox, transaction, upkeep
 from poller.stores.sqlite import SqliteStore
 
@@ -34,6 +34,25 @@ def marks_first():
         return len(step.outgoing)
 
     return patch.object(SqliteStore, "commit", two)
+
+
+def tells_later():
+    """That a sink fails is kept in one transaction, and told in the next."""
+    settle = SqliteStore.settle
+
+    def two(store, sink, judge, now_ms):
+        found = []
+
+        def silently(before):
+            found.append(judge(before))
+            return found[-1]._replace(notices=())
+
+        settle(store, sink, silently, now_ms)
+        with store._writing():
+            outbox.announce(store._connection, store._source, Stream("", "sinks"), found[-1].notices, now_ms)
+        return found[-1]
+
+    return patch.object(SqliteStore, "settle", two)
 
 
 def watermark_first():

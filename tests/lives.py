@@ -32,10 +32,13 @@ from poller.stores.sqlite import SqliteStore
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # what is synced there takes no time
 ROUTES: tuple[dict[str, tuple[str, ...]], ...] = (
     {},
-    {"all": ("*",), "batches": ("client.*",), "loose": ("*.deleted",)},
-    {"all": ("*",), "streams": ("price.*", "price_list.created"), "batches": ("*.updated", "*.created")},
+    {"all": ("*",), "batches": ("client.*", "poller.sink.*"), "loose": ("*.deleted", "poller.*")},
+    {"all": ("*",), "streams": ("price.*", "price_list.created", "poller.*"), "batches": ("*.updated", "*.created")},
 )
-"""Which triggers go to which sink; without any, all go to all. "all" gets all of them always."""
+"""Which triggers go to which sink; without any, all go to all. "all" gets all of records always."""
+
+RECORDS = "trigger NOT GLOB 'poller.*'"
+"""What the ledger knows of; the receivers have operator events by themselves."""
 
 KEEP = Keep()
 MOST_TURNS = 5000
@@ -190,7 +193,8 @@ class Life:
     def rows(self) -> dict[Key, Row]:
         """Every delivery as it is now."""
         sql = (
-            "SELECT sink, id, state, attempts, settled_ms, d.sequence, turn FROM delivery d JOIN event USING (sequence)"
+            "SELECT sink, id, state, attempts, settled_ms, d.sequence, turn "
+            f"FROM delivery d JOIN event USING (sequence) WHERE {RECORDS}"
         )
         return {(sink, one): Row(*row) for sink, one, *row in unwatched(self.store._connection, sql)}
 
@@ -200,15 +204,24 @@ class Life:
         assert not [line for line in self._logs if line["event"].endswith(".broken")]
         self._logs.clear()
         connection, last = self.store._connection, self.ledger.file.last
-        sql = "SELECT body FROM event WHERE sequence > ? ORDER BY sequence"
+        sql = f"SELECT body FROM event WHERE sequence > ? AND {RECORDS} ORDER BY sequence"
         self.ledger.tell([read_event(body) for (body,) in unwatched(connection, sql, last)], self.wanting)
         before, now = self.ledger.file.rows, self.rows()
-        kept = {one for (one,) in unwatched(connection, "SELECT id FROM event")}
+        kept = {one for (one,) in unwatched(connection, f"SELECT id FROM event WHERE {RECORDS}")}
         gone = [key for key in before if key not in now and self._may_go(key, before[key])]
         self.ledger.forget(gone, self.ledger.file.told.keys() - kept)
         self.ledger.again(key for key, row in now.items() if key in before and row.turn != before[key].turn)
         self.ledger.keep(now)
+        self._look_at_notices()
         self.dropping = set()
+
+    def _look_at_notices(self) -> None:
+        """Operator events have one id for one thing, and come as they were committed."""
+        found = dict(unwatched(self.store._connection, f"SELECT id, body FROM event WHERE NOT {RECORDS}"))
+        assert not [one for one in found if one.count("_") > 1], "one state of a sink or a stream was told twice"
+        for receiver in self.receivers.values():
+            for one, body in receiver.notices:
+                assert found.get(one, body) == body, "the same id with other bytes"
 
     def hear(self) -> None:
         """What could not be is raised here: a drain takes it for trouble of the sink."""

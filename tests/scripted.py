@@ -112,11 +112,13 @@ class Flights(Executor):
 class Receiver:
     """Takes what one sink sends, as scripted, else with a yes. It outlives every process.
 
-    ``wrong`` is what could not be; a drain would take it for a trouble of the sink.
+    ``notices`` are the operator events that it took. ``wrong`` is what could not be; a drain would take it for a
+    trouble of the sink.
     """
 
     def __init__(self, name: str, shape: Shape, ledger: Ledger) -> None:
         self.name, self.script = name, deque[str]()
+        self.notices: list[tuple[str, bytes]] = []
         self.concurrency, self.batch_size = shape.concurrency, shape.batch_size
         self.batch_wait_s, self.careful = 0.0, False
         self.wrong: AssertionError | None = None
@@ -135,6 +137,9 @@ class Receiver:
 
     def _answer(self, delivery: Delivery) -> Outcome:
         takes, says = ANSWERS[self.script.popleft() if self.script else "yes"]
+        if delivery.trigger.startswith("poller."):
+            self.notices += [(delivery.event_id, delivery.body)] * takes
+            return says
         if takes:
             self._ledger.take(self.name, delivery.body)
         if takes and says != YES:

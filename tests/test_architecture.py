@@ -13,10 +13,8 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "due", "envelope", "expression", "gate"), 1),
-    **dict.fromkeys(
-        ("guard", "hidden", "meter", "overlap", "pace", "pressure", "problems", "pulse", "retry", "route"), 1
-    ),
-    **dict.fromkeys(("settings", "shape", "signing"), 1),
+    **dict.fromkeys(("guard", "hidden", "meter", "notices", "overlap", "pace", "pressure", "problems", "pulse"), 1),
+    **dict.fromkeys(("retry", "route", "settings", "shape", "signing", "silence"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -39,22 +37,20 @@ PARTS = {
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-PURE = {
-    "allotment",
-    "batch",
-    "breaker",
-    "budget",
-    "diff",
-    "envelope",
-    "expression",
-    "gate",
-    "guard",
-    "model",
+PURE = {"allotment", "batch", "breaker", "budget", "diff", "due", "envelope", "expression", "gate", "guard", "model"}
+PURE |= {
+    "catalogue",
+    "comparison",
+    "explain",
+    "explanation",
+    "hidden",
+    "overlap",
+    "pace",
     "plan",
     "pressure",
+    "problems",
 }
-PURE |= {"catalogue", "changes", "comparison", "due", "explain", "explanation", "hidden", "outline", "overlap", "pace"}
-PURE |= {"problems", "prospect", "retry", "route", "shape"}
+PURE |= {"alarms", "changes", "notices", "outline", "prospect", "retry", "route", "shape", "silence"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 BENCH = Path(__file__).parent.parent / "bench"
-SECTIONS = ("core", "idle", "delivery", "sustained", "latency", "startup")
-SMALL = ("--records", "300", "--events", "50", "--polls", "20", "--runs", "1")
+SECTIONS = ("core", "idle", "delivery", "sustained", "latency", "pages", "startup")
+SMALL = ("--records", "300", "--events", "50", "--polls", "20", "--runs", "1", "--page-mb", "1")
 
 
 def test_run_prints_and_writes_every_figure(tmp_path):

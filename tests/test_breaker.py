@@ -40,7 +40,8 @@ def test_trouble_in_a_row_opens_it():
     almost = answered(Breaker(), *[SLOW] * (FAILURES - 1))
     assert (almost.is_open, wait_s(almost, NOW_MS), almost.error) == (False, 0, "no answer")
     opened = answered(almost, SLOW)
-    assert opened == replace(almost, failures=5, recent=0b111111, opened_ms=NOW_MS, wait_until_ms=NOW_MS + 5000) == OPEN
+    times_ms = {"opened_ms": NOW_MS, "down_ms": NOW_MS, "wait_until_ms": NOW_MS + 5000}
+    assert opened == replace(almost, failures=5, recent=0b111111, **times_ms) == OPEN
     assert (opened.is_open, allowed(opened, NOW_MS, 16)) == (True, 1)
 
 
@@ -229,7 +230,45 @@ def test_an_open_breaker_takes_a_strange_answer_as_trouble():
 @pytest.mark.parametrize("before", [Breaker(), OPEN])
 def test_a_receiver_that_is_gone_pauses_the_sink(before):
     """And what else is known stays."""
-    assert answered(before, Gone("410")) == replace(before, paused="410", error="410")
+    assert answered(before, Gone("410")) == replace(before, paused="410", error="410", down_ms=NOW_MS)
+
+
+# Since when it has been failing
+
+
+def test_it_is_down_from_its_opening_to_the_answer_that_closes_it():
+    """Whatever probes say meanwhile."""
+    now_ms, breaker = NOW_MS, OPEN
+    for outcome in (SLOW, YES, SLOW, YES):
+        now_ms += 400_000
+        breaker = answered(breaker, outcome, now_ms=now_ms)
+        assert breaker.down_ms == NOW_MS
+    closed = answered(breaker, YES, now_ms=now_ms)
+    assert (closed.is_open, closed.down_ms) == (False, 0)
+
+
+def test_a_resumed_sink_is_down_until_it_answers_well():
+    """A refusal of one event, or a slow answer, says nothing of that."""
+    resumed = Breaker(down_ms=NOW_MS)
+    assert answered(resumed, NO, SLOW, STRANGE).down_ms == NOW_MS
+    assert answered(resumed, YES).down_ms == 0
+
+
+def test_a_sink_that_was_open_before_anybody_kept_since_when_is_down_from_now_on():
+    """Its breaker was kept by an older version."""
+    assert answered(replace(OPEN, down_ms=0), SLOW, now_ms=NOW_MS + 9).down_ms == NOW_MS + 9
+
+
+@given(st.lists(st.sampled_from([YES, NO, SLOW, STRANGE, Later("busy", 60), Gone("410")])))
+def test_whatever_is_open_or_gone_is_down(outcomes):
+    """And while it is, the time stays."""
+    before, now_ms = Breaker(), NOW_MS
+    for outcome in outcomes:
+        now_ms += 100_000
+        breaker = answered(before, outcome, now_ms=now_ms)
+        assert breaker.down_ms or not (breaker.is_open or outcome == Gone("410"))
+        assert breaker.down_ms in {0, now_ms} or breaker.down_ms == before.down_ms
+        before = breaker
 
 
 @given(st.lists(st.sampled_from([YES, NO, SLOW, STRANGE, Later("busy", 60)])))

@@ -5,7 +5,6 @@ import re
 import socket
 import subprocess
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import combinations
@@ -45,7 +44,7 @@ def expressions():
 
 def filled(expression):
     """A query as Grafana sends it."""
-    return re.sub(r"\$(instance|sink)\b", ".*", expression.replace("$__rate_interval", "10s"))
+    return re.sub(r"\$(instance|sink)\b", ".*", expression.replace("$__rate_interval", "1m"))
 
 
 @pytest.mark.parametrize("name", ["alerts.yml", "alerts_test.yml", "grafana.json"])
@@ -129,12 +128,15 @@ def prometheus(folder, target):
 
 
 def answer_of(client, process, path, query):
-    """What Prometheus says, or None while it does not listen yet."""
+    """What Prometheus says, or None while it is not there yet."""
     assert process.poll() is None, "Prometheus ended"
     try:
-        answer = client.get(path, params=query).json()
+        response = client.get(path, params=query)
     except httpx.TransportError:
         return None
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return None
+    answer = response.json()
     return answer["data"] if answer["status"] == "success" else pytest.fail(f"{query}: {answer['error']}")
 
 
@@ -143,7 +145,7 @@ RARE = ("sum by (route) (poller_route_held_deliveries", "changes(process_start_t
 
 
 def test_every_panel_shows_something(tmp_path, monkeypatch):
-    """A real Prometheus scrapes a service at work: each query is answered, no alert fires, each rule was evaluated."""
+    """A real Prometheus scrapes a service at work: each query finds something, and no alert fires."""
     monkeypatch.setenv("POLLER_TEST_TOKEN", TOKEN)
     monkeypatch.setenv("POLLER_TEST_SECRET", SECRET)
     needed("prometheus")
@@ -154,15 +156,10 @@ def test_every_panel_shows_something(tmp_path, monkeypatch):
             eventually(lambda: (ask("/query", query=scraped) or {}).get("result"), 60, 0.3)
             scene.account.create(scene.orgs[0], "clients")
             scene.poll()
-            time.sleep(2.5)
-            nothing = {
-                expression
-                for expression in expressions()
-                if not expression.startswith(RARE)
-                if not ask("/query", query=filled(expression))["result"]
-            }
-            assert nothing == set()
+            asked = [one for one in expressions() if not one.startswith(RARE)]
+            eventually(lambda: [one for one in asked if not ask("/query", query=filled(one))["result"]] == [], 60, 1.0)
             labels = ask("/series", **{"match[]": 'poller_sink_state{instance=~".*"}'})
             assert {series["sink"] for series in labels} == {"hook"}
             rules = [rule for group in ask("/rules")["groups"] for rule in group["rules"]]
-            assert {(rule["health"], rule["state"]) for rule in rules} == {("ok", "inactive")}
+            assert {rule["health"] for rule in rules} == {"ok"}
+            assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []

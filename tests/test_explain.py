@@ -10,10 +10,12 @@ from poller import explanation
 from poller.config import load
 from poller.connections import veiled_connections
 from poller.explain import Making, event_in, explain
+from poller.expression import read
 from poller.model import CLOUDEVENT, Advanced, Delivered, Gone, Kind, Later, Refused
+from poller.notices import NOTICES
 from poller.plan import Gate
-from poller.route import scope_of, targets
-from poller.samples import sample
+from poller.route import anew, scope_of, targets
+from poller.samples import example, sample
 from poller.sources.spaceinvoices import RESOURCES
 from poller.triggers import TRIGGERS
 
@@ -398,3 +400,35 @@ def test_no_secret_is_read(config, monkeypatch):
     monkeypatch.delenv("NOWHERE_KEY", raising=False)
     ways = veiled_connections(config.connections, config.known_systems(), config.own_connection())
     assert {way.values.get("api_key") for way in ways.values()} == {None, "***"}
+
+
+@pytest.mark.parametrize(
+    ("routes", "line"),
+    [
+        ("", "without routes: no, what poller tells of itself goes only where a route names it"),
+        ('name = "it"\non = ["*"]\nto = ["crm"]', "it: no, it is not on poller.sink.failing"),
+        (
+            'name = "it"\non = ["poller.*"]\nto = ["crm"]',
+            "it: no, it is about crm itself, and would wait there behind what it tells",
+        ),
+    ],
+)
+def test_where_an_operator_event_does_not_go(tmp_path, routes, line):
+    """And why."""
+    (tmp_path / "config.toml").write_text(TABLES + (f"[[route]]\n{routes}\n" if routes else ""))
+    plan = load(tmp_path / "config.toml").plan()
+    body = example("spaceinvoices", "poller.sink.failing").body
+    assert explanation.text(explain(plan, Making({}, {}, ""), body)) == line
+
+
+@pytest.mark.parametrize("trigger", NOTICES)
+def test_an_operator_event_goes_where_it_is_told_to_go(tmp_path, trigger):
+    """As it is, and the same by both ways."""
+    (tmp_path / "config.toml").write_text(TABLES + '[[route]]\non = ["poller.*"]\nto = ["crm", "audit"]\n')
+    plan = load(tmp_path / "config.toml").plan()
+    body = example("spaceinvoices", trigger).body
+    [verdict] = explain(plan, Making({}, {}, ""), event_in(body))
+    wanted = ["audit"] if NOTICES[trigger].about == "sinks" else ["crm", "audit"]
+    assert [sending.to for sending in verdict.sendings] == wanted
+    assert [target.sink for target in anew(plan, "route-1", body)] == wanted
+    assert read(verdict.sendings[0].message.body) == read(body)

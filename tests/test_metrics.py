@@ -12,15 +12,16 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 from scene import samples
 
+from poller.breaker import Breaker
 from poller.exposition import PREFIX
 from poller.gauges import BY_ORGANIZATION, GAUGES
 from poller.meter import ROWS, Meter
 from poller.metrics import Scrape, render, values
-from poller.model import Stream
-from poller.plan import Plan, Target, Watch
+from poller.model import Change, Kind, Stream
+from poller.plan import Gate, Plan, Target, Watch
 from poller.report import _state
 from poller.sources.spaceinvoices import RESOURCES
-from poller.stores import Progress, Standing, Step
+from poller.stores import Outgoing, Progress, Settlement, Standing, Step, Verdict
 from poller.stores.sqlite import SqliteStore
 
 NOW_MS = 1_790_000_000_000
@@ -170,6 +171,63 @@ def test_what_is_no_longer_followed_is_left_out(scrape, store):
     found = values(scrape)
     assert ("price_lists",) not in found["records"]
     assert not any(found["streams"].values())
+
+
+def tell(store, *targets, now_ms=NOW_MS):
+    """Commit an event that goes there."""
+    number = store._one("SELECT count(*) FROM event")[0]
+    change = Change(Kind.CREATED, f"r{number}", 0, 0, b"digest", b'{"id":"r"}')
+    step = Step(Progress(baselined_ms=1), outgoing=[Outgoing(change, "client.created", targets)])
+    store.commit(Stream("o", "clients"), step, now_ms)
+
+
+def test_a_backlog_is_as_old_as_what_should_have_been_made(scrape, store):
+    """What a route puts off is pending, but not late; a sink with nothing to do waits for nothing."""
+    tell(store, Target("hook"), now_ms=NOW_MS - 5000)
+    tell(store, Target("hook"), Target("later", route="tomorrow", delay_s=86400.0), now_ms=NOW_MS - 3000)
+    found = values(replace(scrape, sinks=["hook", "idle"]))
+    assert found["sink_pending_deliveries"] == {("hook",): 2, ("later",): 1, ("idle",): 0}
+    assert found["sink_backlog_age_seconds"] == {("hook",): 5.0, ("later",): 0.0, ("idle",): 0.0}
+
+
+def test_what_waits_for_a_person_is_told(scrape, store):
+    """What is parked, once without a sink since nobody could tell where it goes; what a route holds."""
+    gate = Gate(flood=1, per_s=60.0)
+    for _ in range(3):
+        tell(store, Target("hook", route="mail", gate=gate), Target("", route="odd", error="the condition failed"))
+    found = values(scrape)
+    assert found["sink_parked_deliveries"] == {("hook",): 0, ("",): 3}
+    assert found["route_held_deliveries"] == {("mail",): 2}
+    assert ("poller_sink_parked_deliveries", ("sink", "")) in samples(render(scrape).body)
+
+
+def test_a_sink_is_in_one_state(scrape, store):
+    """That of its breaker; one that never had anything to do is well."""
+    opened = Breaker(opened_ms=NOW_MS, failures=5)
+    store.settle("open", lambda before: Verdict([], before, opened), NOW_MS)
+    store.pause("hook", "an operator", NOW_MS)
+    found = values(replace(scrape, sinks=["hook", "idle"]))["sink_state"]
+    assert {key for key, inside in found.items() if inside} == {("hook", "paused"), ("open", "open"), ("idle", "ok")}
+    assert len(found) == 3 * 4
+
+
+def test_the_last_yes_of_a_receiver_is_told(scrape, store):
+    """As the time at which that was."""
+    tell(store, Target("hook"))
+    [delivery] = store.due("hook", NOW_MS, 1)
+    done = Settlement(delivery.sequence, "delivered", 1, 0, NOW_MS)
+    store.settle("hook", lambda before: Verdict([done], before, before), NOW_MS + 2000)
+    assert values(scrape)["sink_last_delivery_timestamp_seconds"] == {("hook",): NOW_MS / 1000 + 2}
+
+
+def test_sizes_are_those_of_the_files(scrape, store, path):
+    """Of the database, of its log, and of the disk that they lie on."""
+    tell(store, Target("hook"))
+    found = values(scrape)
+    assert found["database_bytes"][()] == path.stat().st_size > 0
+    assert found["database_used_bytes"][()] > 0
+    assert found["database_log_bytes"][()] == path.with_name("poller.db-wal").stat().st_size > 0
+    assert 0 < found["disk_free_bytes"][()] < found["disk_size_bytes"][()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="process metrics are read from /proc")

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from poller.cli import look
 from poller.model import parse_time
+from poller.notices import NOTICES
 from poller.samples import sample
 
 TRIGGERS = list(look.TRIGGERS)
@@ -63,3 +64,15 @@ def test_an_unknown_trigger_is_refused():
     done = CliRunner().invoke(look.sample, ["client.creatd"])
     assert done.exit_code == 2
     assert "client.created" in done.output
+
+
+@pytest.mark.parametrize("trigger", NOTICES)
+def test_each_operator_event_has_one_too(trigger):
+    """Of a sink or of a stream."""
+    event = json.loads(printed(trigger))
+    about = NOTICES[trigger].about
+    assert event["type"] == f"com.spaceinvoices.{trigger}"
+    assert event["subject"] == f"{about}/{event['data']['object']['id']}"
+    assert event["partitionkey"].endswith(event["subject"])
+    assert (event["source"] == "/spaceinvoices") == (about == "sinks")
+    assert event["time"] <= event["recordedtime"]

@@ -53,15 +53,22 @@ def site(folder, api, manager, tables="", patch="", **source):
     return made
 
 
-def test_it_is_ready_after_the_first_access_to_the_database(tmp_path, api, manager):
-    """Not before; and when it says so, commands reach it."""
-    patch = STICKS + "from poller.stores.sqlite import SqliteStore\nSqliteStore.streams = sticks(SqliteStore.streams)\n"
-    at = site(tmp_path, api, manager, patch=patch)
+@pytest.mark.parametrize(
+    "access",
+    [
+        "from poller.stores import opening\nopening._prepare = sticks(opening._prepare)\n",
+        "from poller.stores.reading import View\nView.totals = sticks(View.totals)\n",
+    ],
+    ids=["open", "read"],
+)
+def test_it_is_ready_after_the_first_access_to_the_database(tmp_path, api, manager, access):
+    """Not before it was opened and read; and when it says so, commands reach it."""
+    at = site(tmp_path, api, manager, patch=STICKS + access)
     (at.folder / "stick").touch()
     with at.start() as poller:
-        poller.until(lambda: at.database.with_name("poller.db.sock").exists())
+        poller.until(lambda: at.database.with_name("poller.db.lock").exists())
         time.sleep(1)
-        assert "READY=1" not in manager.said
+        assert manager.said == []
         (at.folder / "stick").unlink()
         poller.until(lambda: "READY=1" in manager.said)
         assert control.ask(at.database, "ping")["pid"] == poller.pid

@@ -10,7 +10,8 @@ from poller import control, report
 from poller.cli.shared import ask, configuration, told, where
 from poller.health import health as look_at_health
 from poller.model import Kind
-from poller.samples import sample as make_sample
+from poller.notices import NOTICES
+from poller.samples import example
 from poller.sources.spaceinvoices import RESOURCES, SpaceInvoices, connector_name
 from poller.stores import reading
 
@@ -95,19 +96,21 @@ def _show(found: list[reading.Stored], *, as_json: bool) -> None:
 def triggers() -> None:
     """List what there is to receive.
 
-    With the names that connector platforms know the triggers by.
+    With the names that connector platforms know the triggers by. Those that begin with poller. tell of poller itself,
+    and go only where a route names them.
     """
-    click.echo(report.triggers([(name, connector_name(*row)) for name, row in TRIGGERS.items()]))
+    rows = [(name, connector_name(*row)) for name, row in TRIGGERS.items()]
+    click.echo(report.triggers(rows + [(name, row.title) for name, row in NOTICES.items()]))
 
 
 @click.command()
-@click.argument("trigger", type=click.Choice(list(TRIGGERS)), metavar="TRIGGER")
+@click.argument("trigger", type=click.Choice([*TRIGGERS, *NOTICES]), metavar="TRIGGER")
 def sample(trigger: str) -> None:
     """Print a full example event.
 
     TRIGGER is such as client.created; poller triggers lists them.
     """
-    click.echo(make_sample(SpaceInvoices.name, *TRIGGERS[trigger]).body)
+    click.echo(example(SpaceInvoices.name, trigger).body)
 
 
 COMMANDS = (status, health, sinks, events)

@@ -16,15 +16,14 @@ from poller.config import Config
 from poller.connections import veiled_connections
 from poller.expected import ExpectedTable
 from poller.explain import Making, event_in, explain
-from poller.model import Kind
 from poller.plan import Plan, Route
 from poller.problems import nearest
 from poller.route import matches
-from poller.samples import sample
-from poller.sources.spaceinvoices import RESOURCES, SpaceInvoices
+from poller.samples import example
+from poller.sources.spaceinvoices import SpaceInvoices
 from poller.stores import reading
 from poller.trial import trial
-from poller.triggers import TRIGGERS, trigger_named
+from poller.triggers import EVERY, trigger_named
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 _FILE = click.option(
@@ -76,7 +75,7 @@ def try_(route: str, event: str | None, file: Path | None, *, last: bool, send: 
     elif file is not None:
         body = _read(file)
     else:
-        body = _named(config, event or next(name for name in TRIGGERS if matches(tried, name)))
+        body = _named(config, event or next(name for name in EVERY if matches(tried, name)))
     [verdict] = explain(plan, _making(config), body)
     click.echo(explanation.text([verdict]))
     well = verdict.makes
@@ -154,10 +153,10 @@ def _tested(plan: Plan, making: Making, table: ExpectedTable) -> list[str]:
 def _named(config: Config, name: str) -> bytes:
     """The event of a trigger's example, or of an id in the state."""
     trigger = trigger_named(name)
-    if trigger in TRIGGERS:
+    if trigger in EVERY:
         return _example(trigger)
     if not name.startswith("evt_"):
-        fail(f'"{name}" is no trigger, and no id of an event{nearest(name, list(TRIGGERS))}', 1)
+        fail(f'"{name}" is no trigger, and no id of an event{nearest(name, EVERY)}', 1)
     with reading.View(config.state.path) as view:
         found = view.event(name)
     if found is None:
@@ -166,7 +165,7 @@ def _named(config: Config, name: str) -> bytes:
 
 
 def _example(trigger: str) -> bytes:
-    return sample(SpaceInvoices.name, RESOURCES[TRIGGERS[trigger]], Kind(trigger.rpartition(".")[2])).body
+    return example(SpaceInvoices.name, trigger).body
 
 
 def _read(file: Path | None) -> bytes:

@@ -11,6 +11,7 @@ from poller.diff import Finding
 from poller.model import Change, Delivery, Mark, Quarantined, Stream
 from poller.overlap import Late
 from poller.plan import Target
+from poller.silence import NO_PACE, Pace
 
 
 class StoreError(Exception):
@@ -47,7 +48,8 @@ class Progress:
 
     ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
     API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
-    stream was forgotten: it is read once more, in silence. ``late`` is how late changes showed up.
+    stream was forgotten: it is read once more, in silence. ``pace`` is how it usually changes, ``late`` how
+    late changes showed up.
     """
 
     baselined_ms: int | None = None
@@ -60,6 +62,7 @@ class Progress:
     missing: int = 0
     held_ms: int | None = None
     count_gap: int = 0
+    pace: Pace = NO_PACE
     late: Late = ()
 
 
@@ -72,7 +75,10 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a stream stands: its progress, its schedule, its troubles."""
+    """Where a stream stands: its progress, its schedule, its troubles.
+
+    ``failing_ms`` is since when it counts as failing, ``silent_ms`` when its silence became odd.
+    """
 
     stream: Stream
     progress: Progress = field(default_factory=Progress)
@@ -83,6 +89,8 @@ class Standing:
     error: str = ""
     suspended: bool = False
     paused: bool = False
+    failing_ms: int | None = None
+    silent_ms: int | None = None
     history: History = History()  # noqa: RUF009 - it is immutable
 
 
@@ -97,7 +105,7 @@ class Outgoing(NamedTuple):
 class Step(NamedTuple):
     """All that one page leads to; committed whole or not at all.
 
-    ``decided`` says that the operator's decision has been carried out.
+    ``decided`` says that the operator's decision has been carried out. ``notices`` are events about the stream itself.
     """
 
     progress: Progress
@@ -105,6 +113,7 @@ class Step(NamedTuple):
     outgoing: Sequence[Outgoing] = ()
     quarantined: Sequence[Quarantined] = ()
     decided: bool = False
+    notices: Sequence[Outgoing] = ()
 
 
 class Settlement(NamedTuple):
@@ -126,11 +135,15 @@ class Settlement(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a sink's answers mean: how their deliveries stand, and its breaker before and after them."""
+    """What a sink's answers mean: how their deliveries stand, and its breaker before and after them.
+
+    ``notices`` are events about the sink itself.
+    """
 
     settlements: Sequence[Settlement]
     before: Breaker
     after: Breaker
+    notices: Sequence[Outgoing] = ()
 
 
 class Keep(NamedTuple):
@@ -184,8 +197,8 @@ class Store(Protocol):
         """Make the stream's next poll begin a sweep."""
         ...
 
-    def schedule(self, standing: Standing) -> None:
-        """Keep the schedule and the troubles of a stream (not its progress)."""
+    def schedule(self, standing: Standing, notices: Sequence[Outgoing] = (), now_ms: int = 0) -> None:
+        """Keep the schedule and the troubles of a stream (not its progress), and events about it."""
         ...
 
     def clear_quarantine(self, stream: Stream, before_ms: int) -> None:

@@ -19,7 +19,8 @@ _STREAMS = """
   SELECT {org}, resource,
     CASE WHEN paused THEN 'paused' WHEN suspended THEN 'suspended' WHEN held_ms IS NOT NULL THEN 'held'
       WHEN failures > 0 THEN 'failing' WHEN baselined_ms IS NULL THEN 'baseline' ELSE 'following' END,
-    count(*), sum(live), sum(missing), sum(iif(held_ms IS NULL, 0, missing)), min(polled_ms), min(next_poll_ms)
+    count(*), sum(live), sum(missing), sum(iif(held_ms IS NULL, 0, missing)), min(polled_ms), min(next_poll_ms),
+    count(silent_ms)
   FROM stream GROUP BY 1, 2, 3
 """
 
@@ -29,6 +30,7 @@ class Streams(NamedTuple):
 
     ``held`` are those of the ``missing`` records that wait for an operator's word.
     ``polled_ms`` is the oldest of their last good polls, None where none had any; ``next_poll_ms`` the earliest.
+    ``silent`` of them have not changed for longer than they usually do.
     """
 
     org: str
@@ -40,6 +42,7 @@ class Streams(NamedTuple):
     held: int
     polled_ms: int | None
     next_poll_ms: int
+    silent: int
 
 
 class Queue(NamedTuple):

@@ -181,7 +181,7 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
     )
     connection.execute(
         "INSERT INTO sink (name, breaker) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET breaker = ?2",
-        [sink, msgspec.json.encode(Breaker(paused=reason)).decode()],
+        [sink, msgspec.json.encode(Breaker(paused=reason, down_ms=breaker(connection, sink).down_ms)).decode()],
     )
 
 

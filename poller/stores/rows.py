@@ -5,18 +5,25 @@ from typing import Any
 
 from poller.budget import History
 from poller.model import Stream
+from poller.silence import Pace
 from poller.stores import Decision, Pass, Progress, Standing, Sweeping
 
-PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap, late"
-STANDING = f"org, resource, {PROGRESS}, decision, next_poll_ms, polled_ms, failures, error, suspended, paused, history"
+PROGRESS = """
+  baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap, pace, late
+"""
+STANDING = f"""
+  org, resource, {PROGRESS},
+  decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms, history
+"""
 
 
 def standing(row: tuple[Any, ...]) -> Standing:
     """A row of ``STANDING`` columns as a value."""
-    org, resource, baselined_ms, watermarks, sweep, *numbers, late = row[:13]
-    fields = [baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers, tuple(json.loads(late))]
+    org, resource, baselined_ms, watermarks, sweep, *numbers, pace, late = row[:14]
+    fields = [baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers]
+    fields += [Pace(*json.loads(pace)), tuple(json.loads(late))]
     progress = Progress(*fields)
-    decision, next_poll_ms, polled_ms, failures, error, suspended, paused, history = row[13:]
+    decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms, history = row[14:]
     return Standing(
         Stream(org, resource),
         progress,
@@ -27,6 +34,8 @@ def standing(row: tuple[Any, ...]) -> Standing:
         error,
         bool(suspended),
         bool(paused),
+        failing_ms,
+        silent_ms,
         History(*json.loads(history)) if history else History(),
     )
 
@@ -49,6 +58,7 @@ def progress_row(progress: Progress) -> tuple[Any, ...]:
         progress.missing,
         progress.held_ms,
         progress.count_gap,
+        json.dumps(progress.pace),
         json.dumps(progress.late),
     )
 

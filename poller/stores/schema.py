@@ -25,10 +25,15 @@ def routes(db: Database) -> None:
 
 
 @migrations()
+def notices(db: Database) -> None:
+    """Streams remember how they usually change, and since when they fail or are silent."""
+    _run(db, _NOTICES)
+
+
+@migrations()
 def histories(db: Database) -> None:
     """Streams remember how often they changed, and how late changes showed up."""
-    db.execute("ALTER TABLE stream ADD COLUMN history TEXT NOT NULL DEFAULT ''")
-    db.execute("ALTER TABLE stream ADD COLUMN late TEXT NOT NULL DEFAULT '[]'")
+    _run(db, _HISTORIES)
 
 
 def _run(db: Database, script: str) -> None:
@@ -174,5 +179,16 @@ CREATE TABLE step (
 );
 """
 
-VERSION = 3
+_NOTICES = """
+ALTER TABLE stream ADD COLUMN pace TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE stream ADD COLUMN failing_ms INTEGER;
+ALTER TABLE stream ADD COLUMN silent_ms INTEGER;
+"""
+
+_HISTORIES = """
+ALTER TABLE stream ADD COLUMN history TEXT NOT NULL DEFAULT '';
+ALTER TABLE stream ADD COLUMN late TEXT NOT NULL DEFAULT '[]';
+"""
+
+VERSION = 4
 """``user_version`` of the newest schema: the number of migrations."""

@@ -10,11 +10,13 @@ from sqlite_utils import Database
 
 from poller.breaker import Breaker
 from poller.model import Delivery, Mark, Stream
+from poller.notices import SINKS, about
 from poller.plan import Target
 from poller.pressure import Load
 from poller.stores import (
     Decision,
     Keep,
+    Outgoing,
     Standing,
     Step,
     Verdict,
@@ -78,10 +80,11 @@ class SqliteStore:
         with self._reading():
             return streams.standings(self._connection)
 
-    def schedule(self, standing: Standing) -> None:
+    def schedule(self, standing: Standing, notices: Sequence[Outgoing] = (), now_ms: int = 0) -> None:
         """See ``Store.schedule``."""
         with self._writing():
             streams.schedule(self._connection, self._id(standing.stream), standing)
+            outbox.announce(self._connection, self._source, about(standing.stream), notices, now_ms)
 
     def sweep_soon(self, stream: Stream) -> None:
         """See ``Store.sweep_soon``."""
@@ -149,6 +152,7 @@ class SqliteStore:
                 marks.remember(self._connection, self._codec, number, stream.resource, step.findings)
                 marks.quarantine(self._connection, number, step.quarantined, now_ms)
                 outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
+                outbox.announce(self._connection, self._source, about(stream), step.notices, now_ms)
                 streams.advance(self._connection, number, step.progress, decided=step.decided)
                 sequence = opening.last_sequence(self._connection)
             if step.outgoing:
@@ -182,7 +186,9 @@ class SqliteStore:
     def settle(self, sink: str, judge: Callable[[Breaker], Verdict], now_ms: int) -> Verdict:
         """See ``Store.settle``."""
         with self._writing():
-            return outbox.settle(self._connection, sink, judge, now_ms)
+            verdict = outbox.settle(self._connection, sink, judge, now_ms)
+            outbox.announce(self._connection, self._source, Stream("", SINKS), verdict.notices, now_ms)
+            return verdict
 
     def breaker(self, sink: str) -> Breaker:
         """See ``Store.breaker``."""

@@ -147,6 +147,12 @@ WRONG = {
         "event {a} is not what its bytes say"
     ],
     "UPDATE event SET trigger = 'client.updated' WHERE record = 'a'": ["event {a} is not what its bytes say"],
+    "UPDATE event SET trigger = 'poller.stream.failing', resource = 'streams' WHERE record = 'a'": [
+        "every event about a stream is of one that is followed ({a})",
+        "event {a} is not what its bytes say",
+        "the delivery of event {a} to a is in a lane of other events",
+        "the delivery of event {a} to b is in a lane of other events",
+    ],
     "UPDATE event SET record = 'b' WHERE record = 'a'": [
         "event {a} is not what its bytes say",
         "the delivery of event {a} to a is in a lane of other events",
@@ -158,6 +164,7 @@ WRONG = {
     ],
     'UPDATE sink SET breaker = \'{"failures": "many"}\'': ["the breaker of sink a cannot be read"],
     "UPDATE stream SET sweep = '{}'": ["the progress of stream o/clients cannot be read"],
+    "UPDATE stream SET pace = '{'": ["the progress of stream o/clients cannot be read"],
     "UPDATE stream SET watermarks = 'x'": ["the progress of stream o/clients cannot be read"],
     "DROP INDEX delivery_lane": ["the database is damaged: its delivery_lane is not that of this version"],
     "ALTER TABLE sink ADD COLUMN mood": ["the database is damaged: its sink is not that of this version"],

@@ -1,0 +1,43 @@
+"""When a stream's trouble is told: after it failed for long, or was silent for long; once, until that is over."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from poller import silence
+from poller.notices import Notice, failing_since, stream_failing, stream_silent
+from poller.stores import Standing
+
+
+def alarmed(standing: Standing, every_s: float, now_ms: int) -> Standing:
+    """The standing after a poll that ended now, well or not, with its alarms raised or cleared.
+
+    ``every_s`` is how often the stream is polled. Only a poll that went well hears a silence.
+    """
+    failing_ms = failing_since(
+        standing.failing_ms,
+        failures=standing.failures,
+        denied=standing.suspended,
+        polled_ms=standing.polled_ms,
+        every_s=every_s,
+        now_ms=now_ms,
+    )
+    well = not standing.failures and not standing.suspended
+    silent_ms = silence.silent_since(standing.silent_ms, standing.progress.pace, now_ms) if well else standing.silent_ms
+    return replace(standing, failing_ms=failing_ms, silent_ms=silent_ms)
+
+
+def raised(before: Standing, after: Standing) -> Iterator[Notice]:
+    """What there is to tell where a stream's standing has become this."""
+    stream = after.stream
+    if after.failing_ms is not None and before.failing_ms is None:
+        yield stream_failing(
+            stream,
+            after.failing_ms,
+            failures=after.failures,
+            denied=after.suspended,
+            polled_ms=after.polled_ms,
+            reason=after.error,
+        )
+    if after.silent_ms is not None and before.silent_ms != after.silent_ms:
+        pace = after.progress.pace
+        yield stream_silent(stream, after.silent_ms, pace.changed_ms, silence.limit_s(pace) or 0.0)
