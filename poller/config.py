@@ -71,7 +71,8 @@ class Config(Strict):
         ways = self.ways()
         origin = self.source.origin if ways.stamps else ""
         watches = {watch.resource.name: watch for watch in self.watches()}
-        return Plan(watches, ways.routes, sinks, origin, self.source.base_url, self.source.organizations)
+        source = self.source
+        return Plan(watches, ways.routes, sinks, origin, source.base_url, source.organizations, source.budget)
 
     def watches(self) -> Sequence[Watch]:
         """What is followed, in the order of ``plan``."""
@@ -117,6 +118,7 @@ class Config(Strict):
             ignore=row.ignore | frozenset(table.ignore),
             emit_first=source.first_sync == "emit",
             announces=child is None,
+            longest_s=min(table.every or source.max_interval, source.max_interval) if source.budget else 0.0,
             count_every=source.count_every,
             full_every=source.full_sweep,
         )

@@ -1,7 +1,7 @@
 """One poll under way: what it knows, and how what it sees becomes a committed step."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -186,6 +186,17 @@ class Poll:
     def _scope(self, trigger: str, change: Change, now_ms: int) -> Scope:
         event_id = envelope.event_id(self.tools.source.name, self.stream, change)
         return route.scope(self.stream, trigger, change, event_id, now_ms)
+
+
+def moved(findings: Iterable[Finding], marks: Mapping[str, Mark]) -> list[int]:
+    """The stamps of findings that the API stamped anew: not those of what changed without one, or is gone."""
+    return [
+        finding.mark.updated_ms
+        for finding in findings
+        if finding.change is not None
+        and finding.mark.updated_ms is not None
+        and (finding.mark.id not in marks or marks[finding.mark.id].updated_ms != finding.mark.updated_ms)
+    ]
 
 
 def _tally(progress: Progress, findings: Iterable[Finding]) -> Progress:

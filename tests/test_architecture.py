@@ -12,9 +12,9 @@ ROOT = Path(__file__).parent.parent / "poller"
 
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
-    **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "envelope", "expression", "gate", "guard"), 1),
-    **dict.fromkeys(("hidden", "meter", "notices", "pace", "pressure", "problems", "pulse", "retry", "route"), 1),
-    **dict.fromkeys(("settings", "shape", "signing", "silence"), 1),
+    **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "due", "envelope", "expression", "gate"), 1),
+    **dict.fromkeys(("guard", "hidden", "meter", "notices", "overlap", "pace", "pressure", "problems", "pulse"), 1),
+    **dict.fromkeys(("retry", "route", "settings", "shape", "signing", "silence"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -38,29 +38,9 @@ PARTS = {
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-<<<<<<< HEAD
-PURE = {
-    "allotment",
-    "batch",
-    "breaker",
-    "budget",
-    "diff",
-    "envelope",
-    "expression",
-    "gate",
-    "guard",
-    "model",
-    "plan",
-    "pressure",
-}
-PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "pace", "problems", "retry", "route", "shape"}
-PURE |= {"changes", "outline", "prospect"}
-PURE |= {"alarms", "notices", "silence"}
-=======
-PURE = {"allotment", "batch", "breaker", "budget", "diff", "envelope", "expression", "gate", "guard", "model", "plan"}
-PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "pace", "pressure", "problems", "retry"}
-PURE |= {"alarms", "changes", "notices", "outline", "prospect", "route", "shape", "silence"}
->>>>>>> main
+PURE = {"alarms", "allotment", "batch", "breaker", "budget", "catalogue", "changes", "comparison", "diff", "due"}
+PURE |= {"envelope", "explain", "explanation", "expression", "gate", "guard", "hidden", "model", "notices", "outline"}
+PURE |= {"overlap", "pace", "plan", "pressure", "problems", "prospect", "retry", "route", "shape", "silence"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 CLOCKS = {"now", "today", "utcnow", "uuid1", "uuid4"}

@@ -6,8 +6,10 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from poller.breaker import Breaker
+from poller.budget import History
 from poller.diff import Finding
 from poller.model import Change, Delivery, Mark, Quarantined, Stream
+from poller.overlap import Late
 from poller.plan import Target
 from poller.silence import NO_RHYTHM, Rhythm
 
@@ -44,14 +46,10 @@ class Sweeping:
 class Progress:
     """How far one stream has been followed; only its poll changes it.
 
-        ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
-        API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
-    <<<<<<< HEAD
-        stream was forgotten: it is read once more, in silence. ``rhythm`` is how
-        it usually changes.
-    =======
-        stream was forgotten: it is read once more, in silence. ``pace`` is how it usually changes.
-    >>>>>>> main
+    ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
+    API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
+    stream was forgotten: it is read once more, in silence. ``rhythm`` is how it usually changes, ``late`` how
+    late changes showed up.
     """
 
     baselined_ms: int | None = None
@@ -65,6 +63,7 @@ class Progress:
     held_ms: int | None = None
     count_gap: int = 0
     rhythm: Rhythm = NO_RHYTHM
+    late: Late = ()
 
 
 class Decision(StrEnum):
@@ -92,6 +91,7 @@ class Standing:
     paused: bool = False
     failing_ms: int | None = None
     silent_ms: int | None = None
+    history: History = History()  # noqa: RUF009 - it is immutable
 
 
 class Outgoing(NamedTuple):
@@ -163,6 +163,10 @@ class Store(Protocol):
 
     def standing(self, stream: Stream) -> Standing:
         """Where the stream stands; a stream not known before is entered."""
+        ...
+
+    def enter(self, streams: Collection[Stream]) -> Sequence[Standing]:
+        """Where these streams stand, in any order; those not known before are entered, all at once."""
         ...
 
     def streams(self) -> Sequence[Standing]:
