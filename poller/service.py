@@ -142,6 +142,8 @@ class Service:
         standing = self.store.standing(stream)
         if standing.paused or self.under_pressure():
             self.meter.count("polls", resource=stream.resource, outcome="paused")
+            if self.shares:
+                self.shares.failed(stream)  # what holds it up says when it is looked at next
             wait_s = self.plan.watches[stream.resource].every_s if standing.paused else PRESSURE_EVERY_S
             return replace(standing, next_poll_ms=wall_ms() + int(wait_s * 1000), error=self.pressed)
         error: SourceError | StoreError | None = None
