@@ -4,18 +4,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := dlt tap target
 INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help run test check soak lint bench mutants image lock install clean
+.PHONY: help run test check soak lint bench bench-peers mutants image lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name words; do \
-		printf '  make %-8s %s\n' "$$name" "$$words"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name words; do \
+		printf '  make %-11s %s\n' "$$name" "$$words"; done
 
 run: $(INSTALLED) ## Run the poller; without a token and a configuration, the demo
 	@if [ -n "$$SPACE_INVOICES_TOKEN$$POLLER_CONFIG" ] || [ -e config.toml ] || [ -e /etc/poller/config.toml ]; then \
@@ -46,6 +47,9 @@ soak: $(INSTALLED) ## Kill it, crash it and drive it for hours (KILLS= CRASHES= 
 bench: $(INSTALLED) ## Measure speed and memory
 	@$(BIN)/python bench/run.py $(ARGS)
 
+bench-peers: $(INSTALLED) $(PEERS:%=.venv-peers/%/.installed) ## Measure beside dlt and a Singer tap (ARGS="--records 5000" is soon done)
+	@$(BIN)/python bench/beside.py $(ARGS)
+
 mutants: $(INSTALLED) ## Change the code in two thousand places; its tests have to notice (ARGS="poller.diff*" some)
 	@rm -rf mutants
 	@MUTANTS=1 $(BIN)/python -m pytest -q tests/mutation
@@ -64,8 +68,14 @@ lock: $(INSTALLED) ## Write the locks anew from pyproject.toml (UPGRADE=--upgrad
 install: $(INSTALLED) ## Make .venv; the other targets do so by themselves
 
 clean: ## Remove .venv and all caches
-	@rm -rf $(VENV) mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/loopback/node_modules
+	@rm -rf $(VENV) .venv-peers mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/loopback/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv-peers/%/.installed: bench/peers/requirements-%.txt
+	@echo "Installing into .venv-peers/$* ..." >&2
+	@$(PYTHON) -m venv .venv-peers/$*
+	@.venv-peers/$*/bin/python -m pip install -qq -r $<
+	@touch $@
 
 $(INSTALLED): pyproject.toml requirements-dev.lock
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/it" >&2; exit 1; }

@@ -1,11 +1,11 @@
 """Measure speed and memory; the entry of ``make bench``."""
 
 import argparse
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import core
+import curves
 import delivery
 import idle
 import latency
@@ -16,15 +16,18 @@ import routing
 import schedule
 import scrape
 import startup
+import streams
 import sustained
-from figures import Table, machine
+from figures import Table, machine, say
 
 from poller import log
 
-Section = Callable[[argparse.Namespace], Sequence[Table]]
+DOCS = Path(__file__).parent.parent / "docs"
+
+Section = Callable[[argparse.Namespace], Iterable[Table]]
 
 SECTIONS: dict[str, Section] = {
-    "core": lambda asked: [core.report(asked.records, asked.runs)],
+    "core": lambda asked: core.report(asked.records, asked.runs),
     "idle": lambda asked: [idle.report(asked.polls, asked.runs)],
     "routing": lambda asked: [routing.report(asked.events, asked.runs)],
     "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],
@@ -35,6 +38,8 @@ SECTIONS: dict[str, Section] = {
     "pages": lambda asked: [pages.report(asked.page_mb)],
     "schedule": lambda asked: schedule.report(asked.hours, asked.orgs),
     "startup": lambda asked: [startup.report(asked.runs)],
+    "curves": lambda asked: curves.report(asked.polls, long=asked.long, docs=DOCS if asked.docs else None),
+    "streams": lambda asked: [streams.report()] if asked.long else [],
     "restart": lambda asked: [restart.report(asked.records, asked.runs)],
 }
 """What is measured, by name, in this order."""
@@ -42,7 +47,7 @@ SECTIONS: dict[str, Section] = {
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
-    parser.add_argument("--records", type=int, default=100_000, help="records of the stream (default: %(default)s)")
+    parser.add_argument("--records", type=int, default=20_000, help="records of the stream (default: %(default)s)")
     parser.add_argument("--events", type=int, default=5_000, help="events to deliver (default: %(default)s)")
     parser.add_argument("--polls", type=int, default=2_000, help="idle polls (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="repetitions; medians are shown (default: %(default)s)")
@@ -50,6 +55,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--orgs", type=int, default=200, help="organizations to schedule (default: %(default)s)")
     parser.add_argument("--hours", type=float, default=12, help="simulated time to schedule (default: %(default)s)")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="measure only this; may be repeated")
+    parser.add_argument("--long", action="store_true", help="the long ends of curves too, which takes half an hour")
+    parser.add_argument("--docs", action="store_true", help="write tables and curves into docs/")
     parser.add_argument("--json", type=Path, help="write all samples to this file too")
     return parser.parse_args(argv)
 
@@ -58,15 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     """Print one table after the other; medians, and the range in parentheses."""
     asked = _arguments(argv)
     log.configure("error")
-    about = machine()
-    print("\n".join(f"{name:13} {value}" for name, value in about.items()))
-    tables = []
-    for name in asked.only or SECTIONS:
-        for table in SECTIONS[name](asked):
-            tables.append(table)
-            print("\n" + table.text(), flush=True)
-    if asked.json:
-        asked.json.write_text(json.dumps({"machine": about, "tables": [table.json() for table in tables]}, indent=1))
+    say(machine(), (table for name in asked.only or SECTIONS for table in SECTIONS[name](asked)), asked.json)
 
 
 if __name__ == "__main__":

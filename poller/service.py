@@ -171,7 +171,7 @@ class Service:
         if outgoing:
             self.wake()
         if after.silent_ms is not None and after.silent_ms != before.silent_ms:
-            log.warning("stream.silent", stream=after.stream.name, since=format_time(after.progress.pace.changed_ms))
+            log.warning("stream.silent", stream=after.stream.name, since=format_time(after.progress.rhythm.changed_ms))
         elif before.silent_ms is not None and after.silent_ms is None:
             log.info("stream.changes_again", stream=after.stream.name)
 

@@ -130,6 +130,6 @@ CREATE TABLE stream (
   failures INTEGER NOT NULL DEFAULT 0,
   error TEXT NOT NULL DEFAULT '',
   suspended INTEGER NOT NULL DEFAULT 0,
-  paused INTEGER NOT NULL DEFAULT 0, pace TEXT NOT NULL DEFAULT '[]', failing_ms INTEGER, silent_ms INTEGER,
+  paused INTEGER NOT NULL DEFAULT 0, rhythm TEXT NOT NULL DEFAULT '[]', failing_ms INTEGER, silent_ms INTEGER,
   UNIQUE (org, resource)
 );

@@ -19,9 +19,12 @@ def test_run_prints_and_writes_every_figure(tmp_path):
     found = json.loads(written.read_text())
     assert {"machine", "python", "sqlite"} <= set(found["machine"])
     figures = [figure for table in found["tables"] for figure in table["figures"]]
-    assert len(found["tables"]) == len(SECTIONS) + 1
+    assert len(found["tables"]) == len(SECTIONS) + 3  # core gives three, sustained two
     assert all(figure["name"] in done.stdout for figure in figures)
-    assert all(value > 0 for figure in figures for value in figure["median"].values())
+    measured = [figure for figure in figures if "above" not in figure["name"]]  # a difference may be below zero
+    assert all(value > 0 for figure in measured for value in figure["median"].values())
+    assert {verdict["name"] for verdict in found["targets"]} >= {"Idle poll: with HTTP, above bare httpx"}
+    assert all(type(verdict["met"]) is bool and verdict["name"] in done.stdout for verdict in found["targets"])
 
 
 def test_memory_is_measured_in_a_process_of_its_own():

@@ -151,7 +151,7 @@ def test_secrets_and_urls_are_not_shown(tmp_path, monkeypatch):
     monkeypatch.setenv("CRM_SECRET", "whsec_c2VjcmV0")
     _, told = shown(
         tmp_path,
-        'sinks.crm = { kind = "webhook", url = "https://crm.example/T0K3N?k=v", secret = { env = "CRM_SECRET" } }',
+        'sinks.crm = { kind = "webhook", url = "https://crm.example/h/T0K3N?k=v", secret = { env = "CRM_SECRET" } }',
     )
     assert 'url = "https://crm.example"' in told
     assert 'secret = { env = "CRM_SECRET" }' in told

@@ -9,7 +9,7 @@ from poller.breaker import Breaker
 from poller.diff import Finding
 from poller.model import Change, Delivery, Mark, Quarantined, Stream
 from poller.plan import Target
-from poller.silence import NO_PACE, Pace
+from poller.silence import NO_RHYTHM, Rhythm
 
 
 class StoreError(Exception):
@@ -44,9 +44,14 @@ class Sweeping:
 class Progress:
     """How far one stream has been followed; only its poll changes it.
 
-    ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
-    API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
-    stream was forgotten: it is read once more, in silence. ``pace`` is how it usually changes.
+        ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
+        API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
+    <<<<<<< HEAD
+        stream was forgotten: it is read once more, in silence. ``rhythm`` is how
+        it usually changes.
+    =======
+        stream was forgotten: it is read once more, in silence. ``pace`` is how it usually changes.
+    >>>>>>> main
     """
 
     baselined_ms: int | None = None
@@ -59,7 +64,7 @@ class Progress:
     missing: int = 0
     held_ms: int | None = None
     count_gap: int = 0
-    pace: Pace = NO_PACE
+    rhythm: Rhythm = NO_RHYTHM
 
 
 class Decision(StrEnum):

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from poller.model import Stream
-from poller.silence import Pace
+from poller.silence import Rhythm
 from poller.stores import Decision, Pass, Progress, Standing, Sweeping
 
-PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap, pace"
+PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap, rhythm"
 STANDING = f"""
   org, resource, {PROGRESS},
   decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms
@@ -16,8 +16,8 @@ STANDING = f"""
 
 def standing(row: tuple[Any, ...]) -> Standing:
     """A row of ``STANDING`` columns as a value."""
-    org, resource, baselined_ms, watermarks, sweep, *numbers, pace = row[:13]
-    numbers.append(Pace(*json.loads(pace)))
+    org, resource, baselined_ms, watermarks, sweep, *numbers, rhythm = row[:13]
+    numbers.append(Rhythm(*json.loads(rhythm)))
     progress = Progress(baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers)
     decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms = row[13:]
     return Standing(
@@ -48,7 +48,7 @@ def progress_row(progress: Progress) -> tuple[Any, ...]:
         progress.missing,
         progress.held_ms,
         progress.count_gap,
-        json.dumps(progress.pace),
+        json.dumps(progress.rhythm),
     )
 
 
