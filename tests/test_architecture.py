@@ -38,29 +38,9 @@ PARTS = {
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
-<<<<<<< HEAD
-PURE = {
-    "allotment",
-    "batch",
-    "breaker",
-    "budget",
-    "diff",
-    "envelope",
-    "expression",
-    "gate",
-    "guard",
-    "model",
-    "plan",
-    "pressure",
-}
-PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "pace", "problems", "retry", "route", "shape"}
-PURE |= {"changes", "outline", "prospect"}
-PURE |= {"alarms", "notices", "silence"}
-=======
 PURE = {"allotment", "batch", "breaker", "budget", "diff", "envelope", "expression", "gate", "guard", "model", "plan"}
 PURE |= {"catalogue", "comparison", "explain", "explanation", "hidden", "pace", "pressure", "problems", "retry"}
 PURE |= {"alarms", "changes", "notices", "outline", "prospect", "route", "shape", "silence"}
->>>>>>> main
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 PURE |= {f"doctor.{part}" for part in ("answers", "machine")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}

@@ -44,14 +44,9 @@ class Sweeping:
 class Progress:
     """How far one stream has been followed; only its poll changes it.
 
-        ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
-        API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
-    <<<<<<< HEAD
-        stream was forgotten: it is read once more, in silence. ``rhythm`` is how
-        it usually changes.
-    =======
-        stream was forgotten: it is read once more, in silence. ``pace`` is how it usually changes.
-    >>>>>>> main
+    ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
+    API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
+    stream was forgotten: it is read once more, in silence. ``rhythm`` is how it usually changes.
     """
 
     baselined_ms: int | None = None

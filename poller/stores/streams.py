@@ -58,21 +58,10 @@ def pause(connection: Connection, name: str, *, paused: bool) -> bool:
 
 
 def forget(connection: Connection, number: int) -> None:
-<<<<<<< HEAD
-    """Have the stream read in silence when it is polled again, and nothing of its troubles known."""
-    connection.execute(
-        """UPDATE stream SET baselined_ms = NULL, watermarks = '{}', sweep = NULL, sweeps = max(sweeps, 1),
-             next_sweep_ms = 0, live = 0, missing = 0, held_ms = NULL, count_gap = 0, decision = NULL,
-             next_poll_ms = 0, failures = 0, error = '', suspended = 0, rhythm = '[]', failing_ms = NULL,
-             silent_ms = NULL WHERE id = ?""",
-        [number],
-    )
-=======
     """Have the stream read in silence when it is polled again, and nothing known of its past; a pause stays."""
     before = standing(connection, number)
     advance(connection, number, Progress(sweeps=max(before.progress.sweeps, 1)), decided=True)
     schedule(connection, number, Standing(before.stream))
->>>>>>> main
 
 
 def address(connection: Connection) -> str:
