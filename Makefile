@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help run test check soak lint bench bench-peers mutants image lock install clean
+.PHONY: help run test check soak lint bench bench-peers bench-docs mutants image lock install clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -49,6 +49,10 @@ bench: $(INSTALLED) ## Measure speed and memory
 
 bench-peers: $(INSTALLED) $(PEERS:%=.venv-peers/%/.installed) ## Measure beside dlt and a Singer tap (ARGS="--records 5000" is soon done)
 	@$(BIN)/python bench/beside.py $(ARGS)
+
+bench-docs: ## Measure both at length, and write the tables and curves of docs/performance.md
+	@$(MAKE) --no-print-directory bench ARGS="--long --docs $(ARGS)"
+	@$(MAKE) --no-print-directory bench-peers ARGS=--docs
 
 mutants: $(INSTALLED) ## Change the code in two thousand places; its tests have to notice (ARGS="poller.diff*" some)
 	@rm -rf mutants

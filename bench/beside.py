@@ -19,8 +19,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from figures import Figure, Table, Target, machine, most, say
+from publish import publish
 
 PEERS = Path(__file__).parent / "peers"
+DOCS = Path(__file__).parent.parent / "docs"
 VENVS = Path(__file__).parent.parent / ".venv-peers"
 SHOWN = ("dlt", "duckdb", "singer-sdk", "target-jsonl")
 POLLER = """
@@ -287,9 +289,13 @@ def main(argv: list[str] | None = None) -> None:
     """Print one table after the other."""
     parser = argparse.ArgumentParser(prog="make bench-peers ARGS=...", description=__doc__)
     parser.add_argument("--records", type=int, default=100_000, help="records to begin with (default: %(default)s)")
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/performance.md")
     parser.add_argument("--json", type=Path, help="write all figures to this file too")
     asked = parser.parse_args(argv)
-    say(machine() | _versions(), compare(asked.records), asked.json)
+    about = machine() | _versions()
+    tables = say(about, compare(asked.records), asked.json)
+    if asked.docs:
+        publish(DOCS / "performance.md", about, tables, targets="Targets beside peers")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class Curve(NamedTuple):
 def report(polls: int, *, long: bool, docs: Path | None) -> Iterator[Table]:
     """A table of each curve, with its picture in the folder ``docs``; and a million marks beside a thousand."""
     sweeps = _points("records", LONG_RECORDS if long else RECORDS, polls, "sweeps")
-    idle = sweeps if long else sweeps | _points("records", (MANY,), polls)
+    idle = sweeps if long else sweeps | _points("records", (FEW, MANY), polls)
     resting = {at: {name: columns[name] for name in (IDLE, PEAK)} for at, columns in idle.items()}
     swept = {at: {name: columns[name] for name in (OF_IDS, WITH_BODIES)} for at, columns in sweeps.items()}
     curves = {

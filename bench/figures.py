@@ -6,7 +6,7 @@ import platform
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -154,7 +154,7 @@ def grid(title: str, rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([title, *(_line(row, widths) for row in rows)])
 
 
-def say(about: dict[str, str], tables: Iterable[Table], written: Path | None) -> list[Table]:
+def say(about: Mapping[str, str], tables: Iterable[Table], written: Path | None) -> list[Table]:
     """Print the machine, each table as soon as it is there, and the targets; write the same as JSON; the tables."""
     print("\n".join(f"{name:13} {value}" for name, value in about.items()))
     shown = []
@@ -165,7 +165,7 @@ def say(about: dict[str, str], tables: Iterable[Table], written: Path | None) ->
     if judged:
         print("\n" + grid("Targets", [["", "target", "measured", ""], *(verdict.row() for verdict in judged)]))
     if written:
-        said: dict[str, Any] = {"machine": about, "tables": [table.json() for table in shown]}
+        said: dict[str, Any] = {"machine": dict(about), "tables": [table.json() for table in shown]}
         written.write_text(json.dumps(said | {"targets": [verdict._asdict() for verdict in judged]}, indent=1))
     return shown
 

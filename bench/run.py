@@ -20,6 +20,7 @@ import startup
 import streams
 import sustained
 from figures import Table, machine, say
+from publish import publish
 
 from poller import log
 
@@ -68,7 +69,10 @@ def main(argv: list[str] | None = None) -> None:
     """Print one table after the other; medians, and the range in parentheses."""
     asked = _arguments(argv)
     log.configure("error")
-    say(machine(), (table for name in asked.only or SECTIONS for table in SECTIONS[name](asked)), asked.json)
+    about, sections = machine(), asked.only or SECTIONS
+    tables = say(about, (table for name in sections for table in SECTIONS[name](asked)), asked.json)
+    if asked.docs:
+        publish(DOCS / "performance.md", about, tables)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Many streams that stand still: what a poll of each costs, how soon the daemon is there, and its memory and CPU."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from core import NEVER_S
 from figures import Figure, Table, most, timed
 from listing import EPOCH_MS, Scripted
 from memory import peak_kb
+from scrape import MEMORY
 
 from poller import log
 from poller.model import Stream
@@ -81,8 +83,8 @@ def streams(count: int) -> list[Stream]:
 def resting(count: int) -> Iterator[Path]:
     """State in which so many streams were seen, are empty, and are next polled within the interval."""
     rng, now_ms = Random(1), time.time_ns() // 1_000_000
-    with TemporaryDirectory(prefix="poller-bench-") as name:
-        store = SqliteStore(Path(name) / "poller.db", "spaceinvoices")
+    with TemporaryDirectory(prefix="poller-bench-") as name, TemporaryDirectory(prefix="poller-", dir=MEMORY) as made:
+        store = SqliteStore(Path(made) / "poller.db", "spaceinvoices")
         for stream in streams(count):
             standing = store.standing(stream)
             watermarks = {} if RESOURCES[stream.resource].parent else {"": EPOCH_MS}
@@ -94,6 +96,7 @@ def resting(count: int) -> Iterator[Path]:
             next_ms = now_ms + int(rng.random() * EVERY_S * 1000)
             store.schedule(replace(standing, next_poll_ms=next_ms, polled_ms=now_ms))
         store.close()
+        shutil.copytree(made, name, dirs_exist_ok=True)
         yield Path(name)
 
 
