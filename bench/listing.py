@@ -86,5 +86,9 @@ class Scripted:
         """As many as the poller follows."""
         return self.live
 
+    def rate(self) -> float:
+        """It takes any number."""
+        return 1e9
+
     def close(self) -> None:
         """There is nothing to close."""

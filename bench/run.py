@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import agenda
 import core
 import curves
 import delivery
@@ -38,6 +39,7 @@ SECTIONS: dict[str, Section] = {
     "memory": lambda asked: [memory.report(asked.records)],
     "pages": lambda asked: [pages.report(asked.page_mb)],
     "schedule": lambda asked: schedule.report(asked.hours, asked.orgs),
+    "agenda": lambda asked: [agenda.report(asked.streams, asked.polls // 2, asked.runs)],
     "startup": lambda asked: [startup.report(asked.runs)],
     "curves": lambda asked: curves.report(asked.polls, long=asked.long, docs=DOCS if asked.docs else None),
     "streams": lambda asked: [streams.report()] if asked.long else [],
@@ -52,6 +54,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=5_000, help="events to deliver (default: %(default)s)")
     parser.add_argument("--polls", type=int, default=2_000, help="idle polls (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="repetitions; medians are shown (default: %(default)s)")
+    parser.add_argument("--streams", type=int, default=20_000, help="streams on the agenda (default: %(default)s)")
     parser.add_argument("--page-mb", type=int, default=31, help="size of the worst pages (default: %(default)s)")
     parser.add_argument("--orgs", type=int, default=200, help="organizations to schedule (default: %(default)s)")
     parser.add_argument("--hours", type=float, default=12, help="simulated time to schedule (default: %(default)s)")

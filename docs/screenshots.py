@@ -3,6 +3,7 @@
 ``.venv/bin/python docs/screenshots.py`` writes ``status-page-*.png`` beside this file; ``/usr/bin/chromium`` is needed.
 """
 
+import os
 import random
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from poller.listening import HttpTable
 from poller.model import Change, Kind, Stream
 from poller.plan import Target
 from poller.report import Running
+from poller.settings import Secret
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Outgoing, Progress, Settlement, Standing, Step, Verdict
 from poller.stores.sqlite import SqliteStore
@@ -30,6 +32,7 @@ FLAGS += ["--disable-component-update", "--disable-sync", "--hide-scrollbars", "
 HERE = Path(__file__).parent
 NOW_MS = 1_781_179_200_000  # 2026-06-11T12:00:00Z
 DAY_MS = 86_400_000
+VARIABLE = "POLLER_SCREENSHOTS"
 ORG = "66f1a2c4d3b7e80012a4c901"
 NAMES = ("Orbit Logistics", "Lipa & Sons", "Kavarna Sonce", "Mlin d.o.o.", "Nordwind GmbH", "Atelier Šek", "Rosa Verde")
 CHANGED = {
@@ -113,7 +116,9 @@ def demo(folder: Path) -> Iterator[Endpoint]:
         fill(store, random.Random(11))
         status = Status(path, lambda: RESOURCES, lambda: Running(4711, ""), lambda: NOW_MS)
         inside = Inside(health=str, ready=status.ready, status=status)
-        with closing(Endpoint(HttpTable(listen="127.0.0.1:0"), inside)) as endpoint:
+        os.environ[VARIABLE] = "shown-to-nobody-and-never-used"
+        table = HttpTable(listen="127.0.0.1:0", actions=True, token=Secret(env=VARIABLE))
+        with closing(Endpoint(table, inside)) as endpoint:
             yield endpoint
 
 

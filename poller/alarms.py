@@ -21,9 +21,10 @@ def alarmed(standing: Standing, every_s: float, now_ms: int) -> Standing:
         every_s=every_s,
         now_ms=now_ms,
     )
-    well = not standing.failures and not standing.suspended
-    silent_ms = silence.silent_since(standing.silent_ms, standing.progress.pace, now_ms) if well else standing.silent_ms
-    return replace(standing, failing_ms=failing_ms, silent_ms=silent_ms)
+    standing = replace(standing, failing_ms=failing_ms)
+    if standing.failures or standing.suspended:
+        return standing
+    return replace(standing, silent_ms=silence.silent_since(standing.silent_ms, standing.progress.rhythm, now_ms))
 
 
 def raised(before: Standing, after: Standing) -> Iterator[Notice]:
@@ -39,5 +40,5 @@ def raised(before: Standing, after: Standing) -> Iterator[Notice]:
             reason=after.error,
         )
     if after.silent_ms is not None and before.silent_ms != after.silent_ms:
-        pace = after.progress.pace
-        yield stream_silent(stream, after.silent_ms, pace.changed_ms, silence.limit_s(pace) or 0.0)
+        rhythm = after.progress.rhythm
+        yield stream_silent(stream, after.silent_ms, rhythm.changed_ms, silence.limit_s(rhythm) or 0.0)

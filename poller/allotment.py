@@ -5,6 +5,7 @@ both, and so does a simulation.
 """
 
 from collections.abc import Iterable
+from math import inf
 
 from poller import budget
 from poller.budget import Bounds, Candidate, History
@@ -37,7 +38,7 @@ class Allotment:
     def __init__(self) -> None:
         self._orgs: dict[str, _Org] = {}
         self._bounds: dict[Stream, Bounds] = {}
-        self._price, self._prices = 1.0, dict[str, float]()
+        self._price, self._prices = inf, dict[str, float]()  # until it is known, all wait for as long as they may
 
     def follow(self, stream: Stream, history: History, bounds: Bounds) -> None:
         """Give the stream its part from now on; or other bounds, if it has one."""
@@ -52,6 +53,15 @@ class Allotment:
             self._orgs[stream.org].drop(stream)
             if not self._orgs[stream.org].streams:
                 del self._orgs[stream.org]
+
+    def follows(self, stream: Stream) -> bool:
+        """Whether the stream has a part."""
+        return stream in self._bounds
+
+    def siblings(self, stream: Stream) -> list[Stream]:
+        """The other streams of its organization."""
+        org = self._orgs.get(stream.org)
+        return [one for one in org.streams if one != stream] if org else []
 
     def history(self, stream: Stream) -> History:
         """What is remembered of the stream."""
@@ -69,8 +79,8 @@ class Allotment:
     def due_s(self, stream: Stream, now_s: float) -> float:
         """When the stream should be polled next."""
         candidate = self._candidate(stream, now_s)
-        price = self._prices.get(stream.org, 0.0)
-        return self.history(stream).at_s + budget.interval_s(candidate, price)
+        price = self._prices.get(stream.org, self._price)
+        return min(self.history(stream).at_s, now_s) + budget.interval_s(candidate, price)  # the clock may be set back
 
     def reprice(self, now_s: float, requests_s: float) -> Iterable[Stream]:
         """Find the price at which all streams together take so many requests a second; all whose turn may change."""

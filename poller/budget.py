@@ -8,7 +8,7 @@ for the requests to fit into the budget. No stream waits longer than its ``longe
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 from typing import NamedTuple
 
 RECENT_S = 600.0
@@ -21,7 +21,7 @@ MOST_CHANGES = 20
 """A poll that found more counts as one that found so many: an import of thousands says little of what comes next."""
 QUIET = 0.1
 """Of its usual rate, what is expected of a stream while its organization is quiet."""
-LARGEST_PART, EQUAL_PARTS = 0.25, 1.5
+LARGEST_PART, EQUAL_PARTS = 0.4, 1.5
 """No organization takes a larger part of the budget than this, or than so many equal parts where they are more."""
 PUNCTUAL = 0.95
 """The longest interval ends by this share before its bound: a stream that is due has to wait for its turn too."""
@@ -106,12 +106,12 @@ def interval_s(candidate: Candidate, price: float) -> float:
     return min(longest_s * PUNCTUAL, max(shortest_s, sqrt(price * candidate.cost / candidate.rate)))
 
 
-def prices(candidates: Iterable[Candidate], budget: float, before: float = 1.0) -> tuple[float, dict[str, float]]:
+def prices(candidates: Iterable[Candidate], budget: float, before: float = inf) -> tuple[float, dict[str, float]]:
     """The price at which all polls together take ``budget`` requests a second, and what each organization pays.
 
     That is the price, but more for an organization that would take more than its part. Where even the longest intervals
     take more than there is, it is as high as it can be: all wait for so long, or longer. ``before`` is the last price:
-    the search begins there.
+    the search begins there; infinite is none.
     """
     groups: dict[str, list[Candidate]] = {}
     for candidate in candidates:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError
 
 from poller import connections, expected, routing
 from poller.actions import System, reading, systems
@@ -35,10 +35,10 @@ class Config(Strict):
 
     source: SourceTable = SourceTable()
     resources: ResourceTables = Field(default_factory=dict)
-    sinks: dict[SinkName, SinkConfig]
+    sinks: dict[SinkName, SerializeAsAny[SinkConfig]]
     route: Annotated[tuple[routing.RouteTable, ...], Field(strict=False)] = ()
     systems: dict[str, Any] = Field(default_factory=dict)
-    connections: dict[str, ConnectionTable] = Field(default_factory=dict)
+    connections: dict[str, SerializeAsAny[ConnectionTable]] = Field(default_factory=dict)
     state: StateTable = StateTable()
     http: HttpTable = HttpTable()
     test: Annotated[tuple[expected.ExpectedTable, ...], Field(strict=False)] = ()
@@ -71,7 +71,8 @@ class Config(Strict):
         ways = self.ways()
         origin = self.source.origin if ways.stamps else ""
         watches = {watch.resource.name: watch for watch in self.watches()}
-        return Plan(watches, ways.routes, sinks, origin, self.source.base_url, self.source.organizations)
+        source = self.source
+        return Plan(watches, ways.routes, sinks, origin, source.base_url, source.organizations, source.budget)
 
     def watches(self) -> Sequence[Watch]:
         """What is followed, in the order of ``plan``."""
@@ -117,6 +118,7 @@ class Config(Strict):
             ignore=row.ignore | frozenset(table.ignore),
             emit_first=source.first_sync == "emit",
             announces=child is None,
+            longest_s=min(table.every or source.max_interval, source.max_interval) if source.budget else 0.0,
             count_every=source.count_every,
             full_every=source.full_sweep,
         )

@@ -3,13 +3,14 @@
 import socket
 from collections.abc import Mapping
 from ipaddress import IPv4Address, ip_address
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema, model_validator
+from pydantic.json_schema import JsonSchemaValue
 
 from poller import tls
-from poller.http import Proxy
+from poller.http import Proxy, redact_url
 from poller.settings import FilePath, Secret, Strict
 
 
@@ -35,7 +36,13 @@ def _endpoint(url: str) -> str:
     return url
 
 
-EndpointUrl = Annotated[str, AfterValidator(_endpoint), Field(repr=False)]
+EndpointUrl = Annotated[
+    str,
+    AfterValidator(_endpoint),
+    PlainSerializer(redact_url, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^https?://", "examples": ["https://crm.example.com/hooks"]}),
+    Field(repr=False),
+]
 """The URL of a receiver, which is often a secret by itself."""
 
 
@@ -63,6 +70,10 @@ class ProxyTable(Strict):
     user: Annotated[str, AfterValidator(_user)] | None = None
     password: Secret | None = None
     ca_file: FilePath | None = None
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:  # noqa: ANN401
+        return {"anyOf": [{"type": "string", "pattern": "^https?://"}, handler(core)]}
 
     @model_validator(mode="before")
     @classmethod

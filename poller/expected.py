@@ -56,8 +56,15 @@ class ExpectedTable(Strict):
     file: FilePath | None = None
     data: Object = Field(default_factory=dict)
     previous: Object = Field(default_factory=dict)
-    route: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(strict=False)] | None = None
-    to: Annotated[Sinks, BeforeValidator(_listed), Field(strict=False)] | None = None
+    route: (
+        Annotated[
+            tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(strict=False)
+        ]
+        | None
+    ) = None
+    to: (
+        Annotated[Sinks, BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(strict=False)] | None
+    ) = None
     body: Value = None
     do: ActionName | None = None
     with_: Annotated[Object | None, Field(alias="with")] = None

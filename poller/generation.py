@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import structlog
@@ -17,6 +17,7 @@ from poller.model import Stream
 from poller.operations import operations
 from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
 from poller.service import DRAIN_S, Service, wall_ms
+from poller.shares import Move
 from poller.sources import Denied, SourceError
 from poller.stores import StoreError
 
@@ -29,6 +30,7 @@ ABANDON_S = 1.0
 """How long a poll that was abandoned is waited for: it notices at its next look at the network."""
 
 _LOOK_UP = "organizations"
+_REPRICE = "budget"
 
 
 class Generation:
@@ -71,7 +73,7 @@ class Generation:
         with self._idle:
             self._ends = True
             followed, self._followed = self._followed, set()
-        for name in (_LOOK_UP, *(stream.name for stream in followed)):
+        for name in (_LOOK_UP, _REPRICE, *(stream.name for stream in followed)):
             self._agenda.drop(name)
         self._wait(polls_s, hurry)
         self.service.stop.set()
@@ -136,10 +138,13 @@ class Generation:
 
     def _follow(self, orgs: Iterable[str]) -> None:
         new = [stream for stream in self.service.streams(orgs) if stream not in self._followed]
-        for stream in new:
-            watch = self.service.plan.watches[stream.resource]
-            first_ms = first_poll_ms(  # the state may be locked: then the stream is new once more at the next look
-                self.service.store.standing(stream),
+        # The state may be locked: then they are new once more at the next look.
+        for standing in self.service.store.enter(new) if new else ():
+            stream, watch = standing.stream, self.service.plan.watches[standing.stream.resource]
+            if self.service.shares:
+                self.service.shares.follow(stream, standing.history, watch)
+            first_ms = first_poll_ms(
+                standing,
                 watch,
                 now_ms=wall_ms(),
                 spread_s=len(new) / self.config.source.rate,
@@ -149,16 +154,38 @@ class Generation:
                 first_ms = min(first_ms, wall_ms() + int(watch.every_s * 1000))
             self._followed.add(stream)
             self._at(first_ms, self._poll, stream.name, stream)
+        if new and self.service.shares:
+            self._at(wall_ms(), self._reprice, _REPRICE)
 
     def _unfollow(self, orgs: set[str]) -> None:
         self.service.suspend_unseen(orgs)
         for stream in [stream for stream in self._followed if stream.org not in orgs]:
             self._followed.discard(stream)
+            if self.service.shares:
+                self.service.shares.leave(stream)
+
+    def _reprice(self) -> None:
+        """Under a budget: find out anew what a request is worth, and when each stream is worth one."""
+        with self._turn() as goes_on:
+            shares = self.service.shares
+            if goes_on and shares:
+                moves, wait_s = shares.reprice(wall_ms(), self.service.source.rate())
+                self._move(moves)
+                self._at(wall_ms() + int(wait_s * 1000), self._reprice, _REPRICE)
+
+    def _move(self, moves: Iterable[Move]) -> None:
+        for stream, time_ms in moves:
+            if stream in self._followed:
+                self._at(time_ms, self._poll, stream.name, stream)
 
     def _poll(self, stream: Stream) -> None:
         with self._turn() as goes_on:
             if goes_on and stream in self._followed:
-                self._poll_and_plan(stream)
+                shares = self.service.shares
+                with shares.polling(stream) if shares else nullcontext():
+                    self._poll_and_plan(stream)
+                if shares:
+                    self._move(shares.siblings(stream, wall_ms()))
 
     def _poll_and_plan(self, stream: Stream) -> None:
         next_ms = wall_ms() + int(CEILING_S * 1000)

@@ -95,6 +95,7 @@ class Route:
 class Watch:
     """How one resource is followed; spans in seconds.
 
+    Polls come every ``every_s``; under a budget they come as it allows, and after ``longest_s`` at the latest.
     Every ``count_every``-th poll compares counts, every ``full_every``-th sweep compares digests.
     ``announces`` is False for a resource that is followed only for the sake of another.
     """
@@ -108,6 +109,7 @@ class Watch:
     announces: bool = True
     count_every: int = 10
     full_every: int = 4
+    longest_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Plan:
 
     ``origin`` is what marks the records that the poller itself makes; empty if it makes none. ``address`` is where the
     API is, empty where that is of no matter; ``organizations`` are those that are followed, None for all there are.
+    ``budget`` is how many requests a second polls may take; None where they come at fixed intervals.
     """
 
     watches: Mapping[str, Watch]
@@ -124,3 +127,4 @@ class Plan:
     origin: str = ""
     address: str = ""
     organizations: Collection[str] | None = None
+    budget: float | None = None

@@ -6,15 +6,16 @@ inside one. An answer that is not whole ends the poll by a ``SourceError``: what
 stands, the watermark stays where it was, and no absence is concluded.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from threading import Lock
 
 import structlog
 
-from poller import diff
+from poller import diff, overlap
 from poller.model import Page, State, Stream
-from poller.running import UNREAD, Poll, Tools, began_ms
+from poller.running import UNREAD, Poll, Tools, began_ms, moved
 from poller.sources import Increment, ParentGone, Sweep
 from poller.stores import Pass
 from poller.sweep import CHUNK_MARKS, disagreement, settle_missing, sweep
@@ -89,21 +90,30 @@ def _enter_new(run: Poll) -> None:
 
 def _read(run: Poll, parent: str, since_ms: int) -> int:
     """Read one listing; the watermark to go on from next time."""
-    overlap_ms = int(run.watch.overlap_s * 1000)
+    overlap_ms = int(overlap.span_s(run.progress.late, run.watch.overlap_s) * 1000)
     query = Sweep("", bodies=True) if since_ms == UNREAD else Increment(since_ms - overlap_ms)
     watermark_ms: int | None = None
     for page in run.tools.source.list(run.stream, query, parent):
         watermark_ms = began_ms(watermark_ms, page, run.tools.now_ms())
         if page.records or page.quarantined:
-            _take(run, page, parent)
+            _take(run, page, parent, since_ms, watermark_ms)
     return since_ms if watermark_ms is None else watermark_ms
 
 
-def _take(run: Poll, page: Page, parent: str) -> None:
+def _take(run: Poll, page: Page, parent: str, since_ms: int, watermark_ms: int | None) -> None:
     marks = run.tools.store.marks(run.stream, {record.id for record in page.records})
     findings, quarantined = run.look(page.records, marks, run.rules(), parent)
     if findings or page.quarantined or quarantined:  # else it is what the overlap shows once more
-        run.commit(run.progress, findings, [*page.quarantined, *quarantined])
+        delays_s = _delays_s(moved(findings, marks), since_ms, watermark_ms)
+        progress = replace(run.progress, late=overlap.observed(run.progress.late, delays_s))
+        run.commit(progress, findings, [*page.quarantined, *quarantined])
+
+
+def _delays_s(stamps_ms: Iterable[int], since_ms: int, watermark_ms: int | None) -> list[float]:
+    """How late changes of these stamps showed up; one stamped after the increment before began is on time."""
+    if since_ms == UNREAD or watermark_ms is None:
+        return []
+    return [0.0 if stamp_ms >= since_ms else (watermark_ms - stamp_ms) / 1000 for stamp_ms in stamps_ms]
 
 
 def _orphaned(run: Poll) -> list[str]:

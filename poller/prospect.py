@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from poller.changes import Changes, QueueChange, RouteChange, Setting, StreamChange, What
+from poller.outline import Changes, QueueChange, RouteChange, Setting, StreamChange, What
 
 _STREAMS = {
     What.ADDED: "begins in silence: what is there makes no event, what happens from then on does",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from poller.changes import Known, changes
+from poller.changes import changes
 from poller.config import Config, ConfigError
+from poller.outline import Known
 from poller.service import Service, renew
 from poller.settings import SettingError
 from poller.sketch import sketch

@@ -53,13 +53,13 @@ def status(
 
 
 def _silent(standing: Standing) -> dict[str, Any]:
-    pace = standing.progress.pace
+    rhythm = standing.progress.rhythm
     return {
         "stream": standing.stream.name,
-        "last_change": _time(pace.changed_ms),
+        "last_change": _time(rhythm.changed_ms),
         "reported": _time(standing.silent_ms),
-        "longest_pause_s": pace.longest_s,
-        "mean_pause_s": pace.mean_s,
+        "longest_pause_s": rhythm.longest_s,
+        "mean_pause_s": rhythm.mean_s,
     }
 
 

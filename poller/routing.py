@@ -4,7 +4,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from poller import expression, shape
@@ -81,6 +90,32 @@ def _pace(value: object) -> object:
     if not SHORTEST_PACE_S <= pace_s <= LONGEST_DELAY_S:
         raise ValueError('should be between "1000/s" and "1/30d"')
     return pace_s
+
+
+def _rate(pace_s: float) -> str:
+    """A pace as it is written: so many in a unit of time, else one in so many seconds, or so many in a day."""
+    for unit, unit_s in _UNITS_S.items():
+        many = unit_s / pace_s
+        if many >= 1 and abs(many - round(many)) < many * 1e-9:
+            return f"{round(many)}/{unit}"
+    return f"1/{round(pace_s)}s" if abs(pace_s - round(pace_s)) < 1e-9 else f"{round(_UNITS_S['d'] / pace_s)}/d"
+
+
+Pace = Annotated[
+    float,
+    BeforeValidator(_pace, json_schema_input_type=str),
+    PlainSerializer(_rate, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[1-9][0-9]{0,5} ?/ ?[0-9]{0,6}(s|m|h|d)$",
+            "description": "So many in a span of time.",
+            "examples": ["30/m", "10/5m"],
+        },
+        mode="validation",
+    ),
+]
+"""A rate written as ``"30/m"``; the seconds between two once read."""
 
 
 def _not_long(seconds: float) -> float:
@@ -196,7 +231,7 @@ class RouteTable(CaseTable):
     name: Annotated[str, AfterValidator(_name)] | None = None
     case: Annotated[tuple[CaseTable, ...], Field(strict=False)] = ()
     delay: Annotated[Duration, AfterValidator(_not_long)] = 0.0
-    rate: Annotated[float, BeforeValidator(_pace)] | None = None
+    rate: Pace | None = None
     flood: FloodTable | None = None
     first_sync: Literal["silent", "emit"] | None = None
     own: Literal["skip", "include"] = "skip"

@@ -1,7 +1,7 @@
 """One poll under way: what it knows, and how what it sees becomes a committed step."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -66,7 +66,7 @@ class Poll:
         self.progress: Progress = standing.progress
         self.decision = standing.decision
         self._polled_ms = standing.polled_ms
-        self._paced = False
+        self._noted = False
         self.parents = self._parents()
         self.events = 0
         self.first = False
@@ -111,7 +111,7 @@ class Poll:
     ) -> None:
         """Commit one step: marks, progress, events and deliveries, whole or not at all."""
         found, now_ms = list(findings), self.tools.now_ms()
-        after = self._pace(_tally(progress, found), found, now_ms)
+        after = self._rhythm(_tally(progress, found), found, now_ms)
         step = Step(after, found, self._outgoing(found, now_ms), quarantined, decided, self._notices(after))
         events = self.tools.store.commit(self.stream, step, now_ms)
         self.progress = step.progress
@@ -123,14 +123,14 @@ class Poll:
         for record in quarantined:
             log.warning("record.quarantined", stream=self.stream.name, record=record.key, reason=record.reason)
 
-    def _pace(self, progress: Progress, findings: Iterable[Finding], now_ms: int) -> Progress:
+    def _rhythm(self, progress: Progress, findings: Iterable[Finding], now_ms: int) -> Progress:
         """Keep that this poll, which is not the first, found changes."""
         told = self.watch.announces and progress.baselined_ms is not None
-        if self._paced or not told or not any(finding.change for finding in findings):
+        if self._noted or not told or not any(finding.change for finding in findings):
             return progress
-        self._paced = True
+        self._noted = True
         watched = self._polled_ms is not None and now_ms - self._polled_ms <= self._unwatched_ms
-        return replace(progress, pace=silence.changed(progress.pace, now_ms, watched=watched))
+        return replace(progress, rhythm=silence.changed(progress.rhythm, now_ms, watched=watched))
 
     @property
     def _unwatched_ms(self) -> int:
@@ -186,6 +186,17 @@ class Poll:
     def _scope(self, trigger: str, change: Change, now_ms: int) -> Scope:
         event_id = envelope.event_id(self.tools.source.name, self.stream, change)
         return route.scope(self.stream, trigger, change, event_id, now_ms)
+
+
+def moved(findings: Iterable[Finding], marks: Mapping[str, Mark]) -> list[int]:
+    """The stamps of findings that the API stamped anew: not those of what changed without one, or is gone."""
+    return [
+        finding.mark.updated_ms
+        for finding in findings
+        if finding.change is not None
+        and finding.mark.updated_ms is not None
+        and (finding.mark.id not in marks or marks[finding.mark.id].updated_ms != finding.mark.updated_ms)
+    ]
 
 
 def _tally(progress: Progress, findings: Iterable[Finding]) -> Progress:

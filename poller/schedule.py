@@ -22,10 +22,14 @@ def after_poll(
     began_ms: int,
     now_ms: int,
     chance: float,
+    worth_s: float | None = None,
 ) -> Standing:
-    """The standing after a poll that began at ``began_ms`` and ended now, by ``error`` or well."""
+    """The standing after a poll that began at ``began_ms`` and ended now, by ``error`` or well.
+
+    ``worth_s`` is when the next one is worth its request; without a budget it comes at an interval.
+    """
     if error is None:
-        every_s = watch.every_s * (1 + JITTER * (2 * chance - 1))
+        every_s = watch.every_s * (1 + JITTER * (2 * chance - 1)) if worth_s is None else worth_s
         return replace(
             standing,
             polled_ms=now_ms,
@@ -61,5 +65,5 @@ def next_poll_ms(standing: Standing, watch: Watch, *, now_ms: int) -> int:
 
     A time further off than any wait can be is a clock that was set back since: then it is now.
     """
-    furthest_ms = now_ms + int(max(watch.every_s * (1 + JITTER), CEILING_S) * 1000)
+    furthest_ms = now_ms + int(max(watch.every_s * (1 + JITTER), watch.longest_s, CEILING_S) * 1000)
     return now_ms if standing.next_poll_ms > furthest_ms else max(now_ms, standing.next_poll_ms)

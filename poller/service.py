@@ -12,8 +12,10 @@ from pathlib import Path
 
 import structlog
 
+from poller import budget
 from poller.actions.sink import Actions
 from poller.alarms import alarmed, raised
+from poller.budget import History
 from poller.changes import estranged
 from poller.config import Config
 from poller.connections import connections
@@ -30,6 +32,7 @@ from poller.running import Tools
 from poller.schedule import after_poll
 from poller.settings import SettingError
 from poller.shaped import Shaped, Shapes
+from poller.shares import Shares
 from poller.signing import EARLIEST_S
 from poller.signs import Signs
 from poller.sinks import Sink, SinkConfig
@@ -106,13 +109,23 @@ class Service:
         ]
         polling = partial(self.pulse.polling, budget_s=ANSWER_S)
         turns = {} if turns is None else turns
-        signs = Signs(source, self.pulse.moved)
+        self.shares = Shares(plan.budget) if plan.budget else None
+        self._thread = threading.local()
+        signs = Signs(source, self._answered)
         self.tools = Tools(signs, store, plan, wall_ms, self.wake, polling, turns, self.meter)
 
     def wake(self) -> None:
         """Let every sink look for what is due."""
         for queue in self.drains:
             queue.wake.set()
+
+    def _answered(self) -> None:
+        """The API answered the poll of this thread once more."""
+        self._thread.answers = self._answers() + 1
+        self.pulse.moved()
+
+    def _answers(self) -> int:
+        return getattr(self._thread, "answers", 0)
 
     def streams(self, orgs: Iterable[str]) -> list[Stream]:
         """All streams of these organizations that have polls of their own, as far as they are to be followed."""
@@ -129,11 +142,14 @@ class Service:
         standing = self.store.standing(stream)
         if standing.paused or self.under_pressure():
             self.meter.count("polls", resource=stream.resource, outcome="paused")
+            if self.shares:
+                self.shares.failed(stream)  # what holds it up says when it is looked at next
             wait_s = self.plan.watches[stream.resource].every_s if standing.paused else PRESSURE_EVERY_S
             return replace(standing, next_poll_ms=wall_ms() + int(wait_s * 1000), error=self.pressed)
         error: SourceError | StoreError | None = None
+        found, self._thread.answers = 0, 0
         try:
-            poll(self.tools, stream, full=full)
+            found = poll(self.tools, stream, full=full)
         except (SourceError, StoreError) as trouble:
             error = trouble
         except Exception as bug:
@@ -144,7 +160,7 @@ class Service:
             return standing  # it was abandoned, which is no trouble of the stream
         self.meter.count("polls", resource=stream.resource, outcome=_outcome(error))
         self.meter.observe("poll_seconds", time.monotonic() - began_s, resource=stream.resource)
-        standing = self._keep(stream, error, began_s)
+        standing = self._keep(stream, error, began_s, found)
         parent = self.plan.watches[stream.resource].resource.parent
         if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
             self._keep(Stream(stream.org, parent), None, began_s)
@@ -153,15 +169,30 @@ class Service:
             log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)
         return standing
 
-    def _keep(self, stream: Stream, error: SourceError | StoreError | None, began_s: float) -> Standing:
+    def _keep(self, stream: Stream, error: SourceError | StoreError | None, began_s: float, found: int = 0) -> Standing:
         """Keep how a poll went that began at ``began_s`` of the monotonic clock, and when the next one is due."""
         before, watch = self.store.standing(stream), self.plan.watches[stream.resource]
         now_ms = wall_ms()
         began_ms = now_ms - int((time.monotonic() - began_s) * 1000)  # the clock may have been set since
-        standing = after_poll(before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random())
-        standing = alarmed(standing, watch.every_s, now_ms)
+        history, worth_s = before.history, None
+        if error is None and watch.announces:
+            history, worth_s = self._worth(before, found, began_ms)
+        elif self.shares:
+            self.shares.failed(stream)
+        standing = after_poll(
+            before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random(), worth_s=worth_s
+        )
+        standing = alarmed(standing, watch.longest_s or watch.every_s, now_ms)
+        standing = replace(standing, history=history)
         self._schedule(before, standing, now_ms)
         return standing
+
+    def _worth(self, before: Standing, found: int, began_ms: int) -> tuple[History, float | None]:
+        """The history after a poll that went well, and, under a budget, when the next one is worth its requests."""
+        if self.shares is None:
+            return budget.after_poll(before.history, found, self._answers(), began_ms / 1000), None
+        self.shares.follow(before.stream, before.history, self.plan.watches[before.stream.resource])
+        return self.shares.polled(before.stream, found, self._answers(), began_ms)
 
     def _schedule(self, before: Standing, after: Standing, now_ms: int) -> None:
         """Keep a stream's new standing, and tell what alarms it raises."""
@@ -171,7 +202,7 @@ class Service:
         if outgoing:
             self.wake()
         if after.silent_ms is not None and after.silent_ms != before.silent_ms:
-            log.warning("stream.silent", stream=after.stream.name, since=format_time(after.progress.pace.changed_ms))
+            log.warning("stream.silent", stream=after.stream.name, since=format_time(after.progress.rhythm.changed_ms))
         elif before.silent_ms is not None and after.silent_ms is None:
             log.info("stream.changes_again", stream=after.stream.name)
 
@@ -306,7 +337,7 @@ def source(config: Config, stop: threading.Event | None = None, meter: Meter | N
     return SpaceInvoices(
         table.token.reveal(),
         base_url=table.base_url,
-        rate=table.rate,
+        rate=min(table.rate, table.budget or table.rate),
         organizations=table.organizations,
         stop=stop,
         meter=meter,

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
@@ -41,7 +50,29 @@ def _seconds(value: object) -> object:
     return seconds
 
 
-Duration = Annotated[float, BeforeValidator(_seconds)]
+def duration(seconds: float) -> str:
+    """A span as the configuration writes it, in the largest unit that has no fraction: ``"90s"``, ``"6h"``."""
+    span_ms = round(seconds * 1000)
+    for unit, unit_s in reversed(_UNITS_S.items()):
+        if span_ms and span_ms % round(unit_s * 1000) == 0:
+            return f"{span_ms // round(unit_s * 1000)}{unit}"
+    return "0s"
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds, json_schema_input_type=str),
+    PlainSerializer(duration, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^ *([0-9]+(\.[0-9]+)? *(ms|s|m|h|d) *)+$",
+            "description": "A span of time with its unit: ms, s, m, h or d.",
+            "examples": ["30s", "5m", "6h", "14d", "1h30m"],
+        },
+        mode="validation",
+    ),
+]
 """A span written as ``"30s"``, ``"5m"``, ``"6h"``, ``"14d"`` or ``"1h30m"``; in seconds once read."""
 
 Interval = Annotated[Duration, Field(gt=0)]
@@ -58,7 +89,27 @@ def _bytes(value: object) -> object:
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB|TiB)")
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
-Size = Annotated[int, BeforeValidator(_bytes)]
+
+def size(size_bytes: int) -> str:
+    """A size as the configuration writes it, in the largest unit that has no fraction: ``"512MiB"``."""
+    unit = next(name for name, unit_bytes in reversed(_SIZES.items()) if size_bytes % unit_bytes == 0)
+    return f"{size_bytes // _SIZES[unit]}{unit}" if size_bytes else "0B"
+
+
+Size = Annotated[
+    int,
+    BeforeValidator(_bytes, json_schema_input_type=str),
+    PlainSerializer(size, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\s*[0-9]+(\.[0-9]+)? ?(B|KiB|MiB|GiB|TiB)\s*$",
+            "description": "A size with its unit: B, KiB, MiB, GiB or TiB.",
+            "examples": ["512MiB", "2GiB"],
+        },
+        mode="validation",
+    ),
+]
 """A size written as ``"512MiB"`` or ``"2GiB"``; in bytes once read."""
 
 
@@ -98,7 +149,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-HttpsUrl = Annotated[str, AfterValidator(_https)]
+HttpsUrl = Annotated[
+    str,
+    AfterValidator(_https),
+    WithJsonSchema({"type": "string", "pattern": "^https?://", "examples": ["https://api.example.com/v1"]}),
+]
 """An API's base URL, without its last slash; plain http is for loopback addresses only."""
 
 
@@ -107,6 +162,13 @@ class Secret(Strict):
 
     The secret itself is read by ``reveal`` and never becomes part of this value.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["env"]}, {"required": ["file"]}, {"required": ["credential"]}],
+            "examples": [{"env": "NAME"}, {"file": "/path"}, {"credential": "name"}],
+        }
+    )
 
     env: str | None = None
     file: FilePath | None = None

@@ -36,6 +36,10 @@ class Signs:
         self._moved()
         return count
 
+    def rate(self) -> float:
+        """See ``Source.rate``."""
+        return self._source.rate()
+
     def close(self) -> None:
         """See ``Source.close``."""
         self._source.close()

@@ -21,7 +21,7 @@ HALF_LIFE_S, HALF_LIFE_PAUSES = 182 * 86_400.0, 50
 """After so long, and after so many pauses at least, the longest one counts half."""
 
 
-class Pace(NamedTuple):
+class Rhythm(NamedTuple):
     """How a stream changes: pauses between polls that found changes, the first and the last of these polls.
 
     Times are 0 where there is none yet.
@@ -34,30 +34,30 @@ class Pace(NamedTuple):
     longest_s: float = 0.0
 
 
-NO_PACE = Pace()
+NO_RHYTHM = Rhythm()
 
 
-def changed(pace: Pace, now_ms: int, *, watched: bool) -> Pace:
-    """The pace after a change that is seen now; unless the stream was ``watched`` before, its pause says nothing."""
-    pause_s = (now_ms - pace.changed_ms) / 1000
-    if not (pace.changed_ms and watched and pause_s > 0):
-        return pace._replace(since_ms=pace.since_ms or now_ms, changed_ms=now_ms)
-    pauses = pace.pauses + 1
-    mean_s = pace.mean_s + (pause_s - pace.mean_s) / min(pauses, MEAN_PAUSES)
-    faded_s = pace.longest_s * 0.5 ** min(pause_s / HALF_LIFE_S, 1 / HALF_LIFE_PAUSES)
-    return Pace(pace.since_ms, now_ms, pauses, round(mean_s, 1), round(max(pause_s, faded_s), 1))
+def changed(rhythm: Rhythm, now_ms: int, *, watched: bool) -> Rhythm:
+    """The rhythm after a change that is seen now; unless the stream was ``watched`` before, its pause says nothing."""
+    pause_s = (now_ms - rhythm.changed_ms) / 1000
+    if not (rhythm.changed_ms and watched and pause_s > 0):
+        return rhythm._replace(since_ms=rhythm.since_ms or now_ms, changed_ms=now_ms)
+    pauses = rhythm.pauses + 1
+    mean_s = rhythm.mean_s + (pause_s - rhythm.mean_s) / min(pauses, MEAN_PAUSES)
+    faded_s = rhythm.longest_s * 0.5 ** min(pause_s / HALF_LIFE_S, 1 / HALF_LIFE_PAUSES)
+    return Rhythm(rhythm.since_ms, now_ms, pauses, round(mean_s, 1), round(max(pause_s, faded_s), 1))
 
 
-def limit_s(pace: Pace) -> float | None:
+def limit_s(rhythm: Rhythm) -> float | None:
     """How long the stream may be silent before that is odd; None where too little is known."""
-    if pace.pauses < FEWEST_PAUSES or pace.changed_ms - pace.since_ms < SHORTEST_HISTORY_MS:
+    if rhythm.pauses < FEWEST_PAUSES or rhythm.changed_ms - rhythm.since_ms < SHORTEST_HISTORY_MS:
         return None
-    return max(SHORTEST_SILENCE_S, LONGEST_TIMES * pace.longest_s + MEAN_TIMES * pace.mean_s)
+    return max(SHORTEST_SILENCE_S, LONGEST_TIMES * rhythm.longest_s + MEAN_TIMES * rhythm.mean_s)
 
 
-def silent_since(was_ms: int | None, pace: Pace, now_ms: int) -> int | None:
+def silent_since(was_ms: int | None, rhythm: Rhythm, now_ms: int) -> int | None:
     """When the stream's silence became odd, after a poll now; None if it is not."""
-    if was_ms is not None and pace.changed_ms <= was_ms:
+    if was_ms is not None and rhythm.changed_ms <= was_ms:
         return was_ms
-    longest_s = limit_s(pace)
-    return now_ms if longest_s is not None and now_ms - pace.changed_ms > longest_s * 1000 else None
+    longest_s = limit_s(rhythm)
+    return now_ms if longest_s is not None and now_ms - rhythm.changed_ms > longest_s * 1000 else None

@@ -12,10 +12,11 @@ from operator import attrgetter
 
 import structlog
 
-from poller import diff
+from poller import diff, overlap
 from poller.diff import Finding
 from poller.model import Mark, Page, Quarantined, State
-from poller.running import UNREAD, Poll, began_ms
+from poller.overlap import Late
+from poller.running import UNREAD, Poll, began_ms, moved
 from poller.sources import Incomplete, ParentGone, SourceError, Sweep
 from poller.stores import Decision, Pass, Sweeping
 
@@ -77,17 +78,40 @@ def _take(poll: Poll, page: Page, at: Sweeping, *, keep: bool) -> Sweeping:
     if not poll.first:
         _count_late(poll, findings, at.parent)
     quarantined = [*page.quarantined, *quarantined]
+    late = _late(poll, findings, marks, at.parent)
     if not (at.tainted or quarantined):
         findings += diff.absent(marks.values(), (record.id for record in page.records), at.parent)
-    return _commit(poll, replace(at, after=upto), findings, quarantined, keep=keep)
+    return _commit(poll, replace(at, after=upto), findings, quarantined, keep=keep, late=late)
+
+
+def _late(poll: Poll, findings: Sequence[Finding], marks: dict[str, Mark], parent: str) -> Late:
+    """With what increments should have shown and did not: it showed up later than they look back.
+
+    What is stamped long before the sweep before was rather put there with its old stamp.
+    """
+    watermark_ms = poll.progress.watermarks.get(parent, UNREAD)
+    if poll.first or watermark_ms == UNREAD:
+        return poll.progress.late
+    overlap_s = overlap.span_s(poll.progress.late, poll.watch.overlap_s)
+    to_ms = watermark_ms - int(overlap_s * 1000)
+    from_ms = to_ms - int((poll.watch.sweep_every_s + overlap.LONGEST_S) * 1000)
+    changes = sum(from_ms <= stamp_ms < to_ms for stamp_ms in moved(findings, marks))
+    return overlap.missed(poll.progress.late, changes, overlap_s) if changes else poll.progress.late
 
 
 def _commit(
-    poll: Poll, at: Sweeping, findings: list[Finding], quarantined: Sequence[Quarantined], *, keep: bool = True
+    poll: Poll,
+    at: Sweeping,
+    findings: list[Finding],
+    quarantined: Sequence[Quarantined],
+    *,
+    keep: bool = True,
+    late: Late | None = None,
 ) -> Sweeping:
     at = replace(at, tainted=at.tainted or bool(quarantined))
     if keep or findings or quarantined:
-        poll.commit(replace(poll.progress, sweep=at), findings, quarantined)
+        late = poll.progress.late if late is None else late
+        poll.commit(replace(poll.progress, sweep=at, late=late), findings, quarantined)
     return at
 
 

@@ -35,6 +35,14 @@ def _origin(mark: str) -> str:
     return mark
 
 
+def _budget(value: object) -> object:
+    """``"10/s"``, ``"300/m"`` or ``"5000/h"``, in requests a second."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?/ ?(s|m|h)", value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError('should be so many requests in a second, a minute or an hour, such as "10/s" or "300/m"')
+    return float(found[1]) / {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
 def _resource(value: object) -> object:
     """``"30s"`` stands for ``{ every = "30s" }``, and False for a resource that is not followed."""
     if value is False:
@@ -66,8 +74,9 @@ class SourceTable(Strict):
     """``[source]``: where records come from and how often it is asked; spans in seconds.
 
     ``organizations`` None means all that the token can see, looked up every ``organizations_every``.
-    ``rate`` is in requests a second; the API's own limit is 100 for each API key. ``origin`` marks the records that
-    actions make, so that routes know their own.
+    ``rate`` is in requests a second; the API's own limit is 100 for each API key. With a ``budget``, in requests a
+    second too, polls do not come at intervals but where most is expected, at most ``max_interval`` apart. ``origin``
+    marks the records that actions make, so that routes know their own.
     """
 
     token: Secret = Secret(env=TOKEN_VARIABLE)
@@ -81,6 +90,8 @@ class SourceTable(Strict):
     organizations_every: Interval = 900.0
     first_sync: Literal["silent", "emit"] = "silent"
     rate: Annotated[float, Field(gt=0, le=100)] = 20.0
+    budget: Annotated[float, Field(gt=0, le=100), BeforeValidator(_budget)] | None = None
+    max_interval: Interval = 600.0
     count_every: Annotated[int, Field(ge=1)] = 10
     full_sweep: Annotated[int, Field(ge=1)] = 4
     origin: Annotated[str, AfterValidator(_origin)] = "poller"
@@ -98,7 +109,11 @@ class ResourceTable(Strict):
 
 
 ResourceTables = dict[
-    Annotated[str, AfterValidator(_resource_name)], Annotated[ResourceTable | None, BeforeValidator(_resource)]
+    Annotated[str, AfterValidator(_resource_name)],
+    Annotated[
+        ResourceTable | None,
+        BeforeValidator(_resource, json_schema_input_type=Interval | Literal[False] | ResourceTable),
+    ],
 ]
 """``[resources]``: those that are not followed as ``[source]`` says, by name; None are not followed at all."""
 

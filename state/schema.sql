@@ -1,10 +1,10 @@
--- The tables of poller.db, for people to read: schema version 3.
+-- The tables of poller.db, for people to read: schema version 4.
 --
 -- Generated from the migrations in poller/stores/schema.py, and held to them by tests/stores/test_schema.py.
 -- To write it anew: rm state/schema.sql && make test ARGS=tests/stores/test_schema.py
 
 PRAGMA application_id = 1886350450;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 CREATE TABLE body (
   id INTEGER PRIMARY KEY,
@@ -130,6 +130,6 @@ CREATE TABLE stream (
   failures INTEGER NOT NULL DEFAULT 0,
   error TEXT NOT NULL DEFAULT '',
   suspended INTEGER NOT NULL DEFAULT 0,
-  paused INTEGER NOT NULL DEFAULT 0, pace TEXT NOT NULL DEFAULT '[]', failing_ms INTEGER, silent_ms INTEGER,
+  paused INTEGER NOT NULL DEFAULT 0, rhythm TEXT NOT NULL DEFAULT '[]', failing_ms INTEGER, silent_ms INTEGER, history TEXT NOT NULL DEFAULT '', late TEXT NOT NULL DEFAULT '[]',
   UNIQUE (org, resource)
 );

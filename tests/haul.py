@@ -354,11 +354,11 @@ SpaceInvoices._try = crash
 """,
     "in a thread": """
 from urllib.parse import urlsplit
-from poller import daemon
+from poller import generation
 def crash(queue, stop):
     url = getattr(queue.sink, "_url", "")
     raise RuntimeError(f"cannot {url}: {urlsplit(url).path} {urlsplit(url).query}")
-daemon.drain = crash
+generation.drain = crash
 """,
     "at the start": """
 import os

@@ -13,15 +13,15 @@ from upstream import Change
 from poller import report
 from poller.alarms import alarmed, raised
 from poller.model import Stream
-from poller.silence import Pace, limit_s
+from poller.silence import Rhythm, limit_s
 from poller.stores import Progress, Standing, Step
 from poller.stores.reading import View
 
 NOW_MS = 1_790_000_000_000
 DAY_MS = 86_400_000
 CLIENTS = Stream("o", "clients")
-DAILY = Pace(NOW_MS - 60 * DAY_MS, NOW_MS - 30 * DAY_MS, 30, 86_400.0, 100_000.0)
-SILENT = Standing(CLIENTS, Progress(pace=DAILY), polled_ms=NOW_MS)
+DAILY = Rhythm(NOW_MS - 60 * DAY_MS, NOW_MS - 30 * DAY_MS, 30, 86_400.0, 100_000.0)
+SILENT = Standing(CLIENTS, Progress(rhythm=DAILY), polled_ms=NOW_MS)
 
 
 def test_a_silence_is_raised_once_and_cleared_by_a_change():
@@ -33,7 +33,7 @@ def test_a_silence_is_raised_once_and_cleared_by_a_change():
     assert notice.data["expected_s"] == round(limit_s(DAILY))
     again = alarmed(found, 60.0, NOW_MS + DAY_MS)
     assert (again, list(raised(found, again))) == (found, [])
-    changed = replace(found, progress=Progress(pace=DAILY._replace(changed_ms=NOW_MS + 1)))
+    changed = replace(found, progress=Progress(rhythm=DAILY._replace(changed_ms=NOW_MS + 1)))
     over = alarmed(changed, 60.0, NOW_MS + 2)
     assert (over.silent_ms, list(raised(changed, over))) == (None, [])
 
@@ -85,8 +85,8 @@ def test_a_silent_stream_is_told_once_in_every_place(lived):
     """The log, the status, an event; through a restart; and it is over with the next change."""
     stream = Stream(lived.world.org, "clients")
     now_ms = lived.now_ms()
-    pace = Pace(now_ms - 60 * DAY_MS, now_ms, 30, 86_400.0, 100_000.0)
-    progress = replace(lived.store.standing(stream).progress, pace=pace)
+    rhythm = Rhythm(now_ms - 60 * DAY_MS, now_ms, 30, 86_400.0, 100_000.0)
+    progress = replace(lived.store.standing(stream).progress, rhythm=rhythm)
     lived.store.commit(stream, Step(progress), now_ms)
     for _ in range(30):
         lived.world.clock.advance(DAY_MS)
@@ -109,15 +109,15 @@ def test_a_silent_stream_is_told_once_in_every_place(lived):
 def test_changes_make_a_pace(lived):
     """One pause a poll, however many pages; the first listing and quiet polls make none."""
     stream = Stream(lived.world.org, "clients")
-    assert lived.store.standing(stream).progress.pace == Pace()
+    assert lived.store.standing(stream).progress.rhythm == Rhythm()
     for pause_ms in (60_000, 120_000, 180_000):
         lived.world.clock.advance(pause_ms)
         for number in range(2):
             lived.world.change(Change("update", "clients", number, pause_ms))
         acts.poll(lived, "clients")
         acts.poll(lived, "clients")
-    pace = lived.store.standing(stream).progress.pace
-    assert (pace.pauses, round(pace.mean_s), round(pace.longest_s)) == (2, 150, 180)
+    rhythm = lived.store.standing(stream).progress.rhythm
+    assert (rhythm.pauses, round(rhythm.mean_s), round(rhythm.longest_s)) == (2, 150, 180)
 
 
 def test_what_nobody_watched_is_no_pause(lived):
@@ -127,8 +127,8 @@ def test_what_nobody_watched_is_no_pause(lived):
         lived.world.clock.advance(pause_ms)
         lived.world.change(Change("update", "clients", 0, pause_ms))
         acts.poll(lived, "clients")
-    pace = lived.store.standing(stream).progress.pace
-    assert (pace.pauses, pace.changed_ms // DAY_MS) == (0, lived.now_ms() // DAY_MS)
+    rhythm = lived.store.standing(stream).progress.rhythm
+    assert (rhythm.pauses, rhythm.changed_ms // DAY_MS) == (0, lived.now_ms() // DAY_MS)
 
 
 def test_an_organization_that_is_not_there_is_told_of(lived):

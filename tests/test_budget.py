@@ -82,12 +82,12 @@ def test_what_the_longest_intervals_need_may_be_more_than_there_is():
 
 
 def test_a_noisy_organization_takes_no_more_than_its_part():
-    """A quarter, while the others share the rest."""
+    """Two fifths, while the others share the rest."""
     noisy = [candidate(1000.0, "noisy") for _ in range(10)]
     others = spread([0.01] * 99)
     found = paid([*noisy, *others], 10.0)
-    assert asked(noisy, found) == pytest.approx(2.5, rel=0.05)
-    assert asked(others, found) == pytest.approx(7.5, rel=0.05)
+    assert asked(noisy, found) == pytest.approx(4, rel=0.05)
+    assert asked(others, found) == pytest.approx(6, rel=0.05)
 
 
 def test_a_single_organization_takes_all():

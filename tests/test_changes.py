@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from poller.changes import Known, What, changes, estranged
+from poller.changes import changes, estranged
 from poller.model import Stream
-from poller.outline import Followed, Outline, Receiver, Way
+from poller.outline import Followed, Known, Outline, Receiver, Way, What
 from poller.plan import Plan
 from poller.prospect import text
 from poller.stores import Pass, Progress, Standing, Sweeping

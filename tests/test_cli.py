@@ -155,9 +155,9 @@ def test_the_token_alone_is_enough(tmp_path, api, account, org):
 from poller import service
 from poller.sources.spaceinvoices import BASE_URL, SpaceInvoices
 
-def source(config, stop=None):
+def source(config, stop=None, meter=None):
     assert config.source.base_url == BASE_URL
-    return SpaceInvoices(config.source.token.reveal(), base_url={api.url!r}, stop=stop)
+    return SpaceInvoices(config.source.token.reveal(), base_url={api.url!r}, stop=stop, meter=meter)
 
 service.source = source
 """

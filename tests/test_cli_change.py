@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from process import STDOUT, Site, file, only
+from process import STDOUT, TOKEN, Site, file, only
 
 from poller.simulator import Account, Simulator
 
@@ -12,8 +12,6 @@ CLIENTS = only("clients")
 
 @pytest.fixture
 def account():
-    from process import TOKEN
-
     return Account(token=TOKEN, organizations=1, seed=1)
 
 
@@ -102,7 +100,6 @@ def test_status_follows_the_configuration_in_force(site, account):
     with site.start() as poller:
         poller.until(lambda: site.baselined(1))
         site.config.write_text(site.config.read_text().replace("clients", "taxes").replace("taxes = false", "", 1))
-        site.config.write_text(site.config.read_text() + "")
         (row,) = site.status()["streams"]
         assert (row["state"], site.status()["reloaded"]) == ("following", None)
         assert poller.stop().code == 0

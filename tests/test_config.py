@@ -355,7 +355,9 @@ def test_every_commented_key_of_the_example_is_valid_too(read):
     lines = [re.sub(r"^# (?=[a-z_]+ = |\[)", "", line) for line in EXAMPLE.read_text().splitlines()]
     config = read("\n".join(lines))
     defaults = load(None)
-    assert config.source == defaults.source.model_copy(update={"organizations": ("66f1a2c4d3b7e80012a4c901",)})
+    assert config.source == defaults.source.model_copy(
+        update={"organizations": ("66f1a2c4d3b7e80012a4c901",), "budget": 10.0}
+    )
     assert config.state == defaults.state
     assert len(config.sinks) > 1
     assert config.queues() == ("deposits", "archive")

@@ -601,3 +601,17 @@ def test_what_is_wrong_with_systems_and_connections(tmp_path, text, words):
         found for found, wanted in zip(caught.value.problems, words, strict=True) if not found.startswith(wanted)
     ] == []
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", ["poller.sink.failing", "poller.*", "poller.stream.*", "Sink Recovered"])
+def test_operator_events_are_triggers_too(route, pattern):
+    """By name, by pattern, and as they are spoken of; nothing needs to be followed for them."""
+    assert route(f'on = ["{pattern}"]\nto = ["crm"]').on[0].startswith("poller.")
+
+
+def test_an_operator_event_that_is_none_is_refused(route):
+    """With the nearest one."""
+    with pytest.raises(
+        ConfigError, match=r'"poller\.sink\.failng" matches no trigger; did you mean "poller\.sink\.failing"'
+    ):
+        route('on = ["poller.sink.failng"]\nto = ["crm"]')

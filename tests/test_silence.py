@@ -10,10 +10,10 @@ from poller.silence import (
     FEWEST_PAUSES,
     LONGEST_TIMES,
     MEAN_TIMES,
-    NO_PACE,
+    NO_RHYTHM,
     SHORTEST_HISTORY_MS,
     SHORTEST_SILENCE_S,
-    Pace,
+    Rhythm,
     changed,
     limit_s,
     silent_since,
@@ -26,12 +26,12 @@ EVERY_S = 60
 
 
 def paced(*pauses_s, start_ms=NOW_MS):
-    """The pace after these pauses between changes, and when the last of them was."""
-    pace, now_ms = changed(NO_PACE, start_ms, watched=True), start_ms
+    """The rhythm after these pauses between changes, and when the last of them was."""
+    rhythm, now_ms = changed(NO_RHYTHM, start_ms, watched=True), start_ms
     for pause_s in pauses_s:
         now_ms += int(pause_s * 1000)
-        pace = changed(pace, now_ms, watched=True)
-    return pace, now_ms
+        rhythm = changed(rhythm, now_ms, watched=True)
+    return rhythm, now_ms
 
 
 def always(_time_s):
@@ -63,15 +63,15 @@ def changes(rng, mean_s, open_at, span_s):
 
 
 def alarms(times_s):
-    """How often an alarm is raised falsely, and the pace in the end."""
-    pace, raised, last_s = NO_PACE, 0, None
+    """How often an alarm is raised falsely, and the rhythm in the end."""
+    rhythm, raised, last_s = NO_RHYTHM, 0, None
     for time_s in times_s:
         if time_s == last_s:
             continue
         before_ms = NOW_MS + (time_s - EVERY_S) * 1000  # the last poll that found nothing
-        raised += silent_since(None, pace, before_ms) is not None
-        pace, last_s = changed(pace, NOW_MS + time_s * 1000, watched=True), time_s
-    return raised, pace
+        raised += silent_since(None, rhythm, before_ms) is not None
+        rhythm, last_s = changed(rhythm, NOW_MS + time_s * 1000, watched=True), time_s
+    return raised, rhythm
 
 
 RHYTHMS = [(always, 120), (always, HOUR_S), (always, DAY_S), (always, 4 * DAY_S)]
@@ -90,24 +90,24 @@ def test_less_than_one_false_alarm_in_a_year(figures, open_at, mean_s):
 @pytest.mark.parametrize("mean_s", [120, HOUR_S, DAY_S])
 def test_a_stream_that_dies_is_noticed_within_40_of_its_usual_pauses(figures, mean_s):
     """Where it changes day and night."""
-    _, pace = alarms(changes(random.Random(1), mean_s, always, 400 * mean_s + YEAR_S / 4))
-    limit = limit_s(pace)
-    figures(f"a change every {mean_s} s: silent after {limit / pace.mean_s:.1f} usual pauses")
-    assert limit <= max(40 * pace.mean_s, SHORTEST_SILENCE_S)
+    _, rhythm = alarms(changes(random.Random(1), mean_s, always, 400 * mean_s + YEAR_S / 4))
+    limit = limit_s(rhythm)
+    figures(f"a change every {mean_s} s: silent after {limit / rhythm.mean_s:.1f} usual pauses")
+    assert limit <= max(40 * rhythm.mean_s, SHORTEST_SILENCE_S)
 
 
 def test_a_stream_with_weekends_that_dies_is_noticed_within_a_week(figures):
     """Which is a weekend and a half."""
-    _, pace = alarms(changes(random.Random(1), 1800, office, YEAR_S))
-    figures(f"office hours: silent after {limit_s(pace) / DAY_S:.1f} days")
-    assert 2.7 < limit_s(pace) / DAY_S < 5
+    _, rhythm = alarms(changes(random.Random(1), 1800, office, YEAR_S))
+    figures(f"office hours: silent after {limit_s(rhythm) / DAY_S:.1f} days")
+    assert 2.7 < limit_s(rhythm) / DAY_S < 5
 
 
 def test_nothing_is_concluded_from_too_little():
     """Too few pauses, or too few weeks."""
     few, _ = paced(*[2 * DAY_S] * (FEWEST_PAUSES - 1))
     short, now_ms = paced(*[HOUR_S] * 400)
-    assert limit_s(few) is limit_s(short) is limit_s(NO_PACE) is None
+    assert limit_s(few) is limit_s(short) is limit_s(NO_RHYTHM) is None
     assert silent_since(None, short, now_ms + 10 * YEAR_S * 1000) is None
     enough, _ = paced(*[2 * DAY_S] * FEWEST_PAUSES)
     assert enough.changed_ms - enough.since_ms >= SHORTEST_HISTORY_MS
@@ -116,13 +116,13 @@ def test_nothing_is_concluded_from_too_little():
 
 def test_it_is_reported_once_and_cleared_by_the_next_change():
     """Then it may be silent anew."""
-    pace, now_ms = paced(*[2 * DAY_S] * 30)
-    edge_ms = now_ms + int(limit_s(pace) * 1000)
-    assert silent_since(None, pace, edge_ms) is None
-    silent_ms = silent_since(None, pace, edge_ms + 1)
+    rhythm, now_ms = paced(*[2 * DAY_S] * 30)
+    edge_ms = now_ms + int(limit_s(rhythm) * 1000)
+    assert silent_since(None, rhythm, edge_ms) is None
+    silent_ms = silent_since(None, rhythm, edge_ms + 1)
     assert silent_ms == edge_ms + 1
-    assert silent_since(silent_ms, pace, edge_ms + 10**9) == silent_ms
-    awake = changed(pace, edge_ms + 2, watched=True)
+    assert silent_since(silent_ms, rhythm, edge_ms + 10**9) == silent_ms
+    awake = changed(rhythm, edge_ms + 2, watched=True)
     assert silent_since(silent_ms, awake, edge_ms + 3) is None
     later_ms = edge_ms + 2 + int(limit_s(awake) * 1000) + 1
     assert silent_since(None, awake, later_ms) == later_ms
@@ -130,27 +130,27 @@ def test_it_is_reported_once_and_cleared_by_the_next_change():
 
 def test_no_hour_is_a_silence():
     """However busy the stream is."""
-    pace, _ = paced(*[60] * (21 * 24 * 60 + 1))
-    assert limit_s(pace) == SHORTEST_SILENCE_S
+    rhythm, _ = paced(*[60] * (21 * 24 * 60 + 1))
+    assert limit_s(rhythm) == SHORTEST_SILENCE_S
 
 
 def test_a_pause_that_nobody_watched_says_nothing():
     """While poller was not running, or could not poll."""
-    pace, now_ms = paced(*[HOUR_S] * 3)
-    after = changed(pace, now_ms + 30 * DAY_S * 1000, watched=False)
-    assert after == pace._replace(changed_ms=now_ms + 30 * DAY_S * 1000)
+    rhythm, now_ms = paced(*[HOUR_S] * 3)
+    after = changed(rhythm, now_ms + 30 * DAY_S * 1000, watched=False)
+    assert after == rhythm._replace(changed_ms=now_ms + 30 * DAY_S * 1000)
 
 
 def test_a_clock_that_is_set_back_makes_no_pause():
     """And what follows is counted from it."""
-    pace, now_ms = paced(*[HOUR_S] * 3)
-    assert changed(pace, now_ms - 5000, watched=True) == pace._replace(changed_ms=now_ms - 5000)
+    rhythm, now_ms = paced(*[HOUR_S] * 3)
+    assert changed(rhythm, now_ms - 5000, watched=True) == rhythm._replace(changed_ms=now_ms - 5000)
 
 
 def test_a_long_pause_fades():
     """In half a year to a half; in fifty pauses where they are long."""
-    pace, _ = paced(30 * DAY_S, *[HOUR_S] * (182 * 24))
-    assert pace.longest_s == pytest.approx(15 * DAY_S, rel=0.01)
+    rhythm, _ = paced(30 * DAY_S, *[HOUR_S] * (182 * 24))
+    assert rhythm.longest_s == pytest.approx(15 * DAY_S, rel=0.01)
     slow, _ = paced(100 * DAY_S, *[20 * DAY_S] * 50)
     assert slow.longest_s == pytest.approx(50 * DAY_S, rel=0.01)
 
@@ -158,7 +158,7 @@ def test_a_long_pause_fades():
 @given(st.lists(st.floats(0.1, 10**8), max_size=80))
 def test_the_limit_is_above_all_that_was_of_late(pauses_s):
     """Of the last 25 pauses none would have been a silence, beside what is known after it."""
-    pace, _ = paced(*pauses_s)
-    limit = limit_s(pace)
+    rhythm, _ = paced(*pauses_s)
+    limit = limit_s(rhythm)
     assert limit is None or limit > max(pauses_s[-25:])
-    assert pace == Pace(*list(pace))
+    assert rhythm == Rhythm(*list(rhythm))

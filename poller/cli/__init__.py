@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from poller import __version__, log
-from poller.cli import change, keep, look, queue, routes, work
+from poller.cli import change, config, doctor, keep, look, manual, queue, routes, work
 
 
 class _AsWritten(click.Group):
@@ -46,6 +46,8 @@ def main(config: Path | None, log_level: str) -> None:  # noqa: ARG001 - command
 
 _SETS = (
     work.COMMANDS,
+    doctor.COMMANDS,
+    config.COMMANDS,
     change.COMMANDS,
     look.COMMANDS,
     routes.COMMANDS,
@@ -53,6 +55,7 @@ _SETS = (
     keep.COMMANDS,
     look.CATALOGUE,
     work.TRIALS,
+    manual.COMMANDS,
 )
 
 for _command in (command for commands in _SETS for command in commands):

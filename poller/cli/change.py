@@ -8,10 +8,10 @@ import click
 import msgspec
 
 from poller import control, prospect
-from poller.changes import Known, changes
+from poller.changes import changes
 from poller.cli.shared import ask, configuration, fail, told, where
 from poller.config import Config, ConfigError, load
-from poller.outline import Outline
+from poller.outline import Known, Outline
 from poller.sketch import sketch
 from poller.stores import reading
 from poller.stores.opening import NoStateError

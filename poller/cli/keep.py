@@ -6,6 +6,7 @@ import click
 
 from poller import signing
 from poller.cli.shared import configuration, told
+from poller.progress import progress, written
 from poller.stores import reading
 
 
@@ -18,7 +19,9 @@ def backup(file: Path) -> None:
     While poller runs, too. FILE is there whole or not at all. To restore it, stop poller, put FILE in the
     place of the database without its -wal and -shm files, and start with --accept-state-loss.
     """
-    with reading.View(configuration().state.path) as view:
+    path = configuration().state.path
+    part = file.with_name(f"{file.name}.part")
+    with reading.View(path) as view, progress("copying", written(part, path)):
         view.backup(file)
     click.echo(f"{file}: {file.stat().st_size / (1 << 20):.1f} MiB, checked")
 
@@ -30,7 +33,7 @@ def verify() -> None:
 
     Checks the database's own integrity, and every invariant of what is remembered; names each violation.
     """
-    with reading.View(configuration().state.path) as view:
+    with reading.View(configuration().state.path) as view, progress("looking at everything"):
         found = list(view.violations())
     for violation in found:
         click.echo(violation)

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from poller import control, report
+from poller.cli import complete
 from poller.cli.shared import ask, configuration, told, where
 from poller.health import health as look_at_health
 from poller.model import Kind
@@ -66,7 +67,7 @@ def sinks(*, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("trigger", default="*")
+@click.argument("trigger", default="*", shell_complete=complete.TRIGGER_NAMES)
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="So many of the newest.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new ones as they come.")
 @click.option("--json", "as_json", is_flag=True, help="The events as they are sent, one a line.")

@@ -9,8 +9,10 @@ import click
 import msgspec
 
 from poller import report
+from poller.cli import complete
 from poller.cli.shared import carry_out, configuration, fail, told
 from poller.operations import plain
+from poller.progress import progress
 from poller.stores import Decision, reading
 from poller.stores.selection import Selection
 
@@ -33,10 +35,12 @@ class Moment(click.ParamType[int]):
 
 
 _SELECTION: tuple[Options, ...] = (
-    click.option("--sink", help="Only deliveries of this sink."),
+    click.option("--sink", shell_complete=complete.SINKS, help="Only deliveries of this sink."),
     click.option("--id", "event_id", help="Only this event."),
-    click.option("--route", help="Only what went through the route of this name."),
-    click.option("--trigger", help="Only triggers of this pattern, such as client.*"),
+    click.option("--route", shell_complete=complete.ROUTES, help="Only what went through the route of this name."),
+    click.option(
+        "--trigger", shell_complete=complete.TRIGGER_NAMES, help="Only triggers of this pattern, such as client.*"
+    ),
     click.option("--record", help="Only events of the record of this id."),
     click.option("--since", "since_ms", type=Moment(), help="Only events recorded then or later."),
     click.option("--until", "until_ms", type=Moment(), help="Only events recorded before then."),
@@ -102,7 +106,7 @@ def dead_drop(**wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selectio
 
 @click.command()
 @click.argument("event_id", required=False)
-@click.option("--sink", help="Only those of this sink.")
+@click.option("--sink", shell_complete=complete.SINKS, help="Only those of this sink.")
 @told
 def retry(event_id: str | None, sink: str | None) -> None:
     """Send parked deliveries again.
@@ -114,7 +118,8 @@ def retry(event_id: str | None, sink: str | None) -> None:
 
 
 def _again(states: list[str], selection: Selection) -> None:
-    count = carry_out("again", states=states, selection=plain(selection))["count"]
+    with progress("choosing what is sent again"):
+        count = carry_out("again", states=states, selection=plain(selection))["count"]
     click.echo(f"{count} deliveries will be sent again")
     raise SystemExit(0 if count else 1)
 
@@ -139,7 +144,7 @@ def replay(*, dry: bool, **wanted: Any) -> None:  # noqa: ANN401 - the fields of
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.PAUSABLE)
 @told
 def pause(name: str) -> None:
     """Stop a sink, or the polls of a stream.
@@ -151,7 +156,7 @@ def pause(name: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.PAUSABLE)
 @told
 def resume(name: str) -> None:
     """Let a sink or a stream go on.
@@ -171,7 +176,7 @@ def _pause(name: str, *, paused: bool) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="STREAM|ROUTE")
+@click.argument("name", metavar="STREAM|ROUTE", shell_complete=complete.DECIDABLE)
 @told
 def approve(name: str) -> None:
     """Announce the held deletions of STREAM, or send what ROUTE holds.
@@ -183,7 +188,7 @@ def approve(name: str) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="STREAM|ROUTE")
+@click.argument("name", metavar="STREAM|ROUTE", shell_complete=complete.DECIDABLE)
 @told
 def reject(name: str) -> None:
     """Never announce the held deletions of STREAM, or forget what ROUTE holds.

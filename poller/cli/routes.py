@@ -10,6 +10,7 @@ import msgspec
 
 from poller import catalogue, explanation
 from poller.actions import System, systems
+from poller.cli import complete
 from poller.cli.shared import configuration, configured, fail, told
 from poller.comparison import differences, event_of
 from poller.config import Config
@@ -34,7 +35,7 @@ _FILE = click.option(
 
 
 @click.command(name="explain")
-@click.argument("event", required=False)
+@click.argument("event", required=False, shell_complete=complete.TRIGGER_NAMES)
 @_FILE
 @_AS_JSON
 @told
@@ -54,7 +55,7 @@ def explain_(event: str | None, file: Path | None, *, as_json: bool) -> None:
 
 
 @click.command(name="try")
-@click.argument("route")
+@click.argument("route", shell_complete=complete.ROUTES)
 @click.option("--event", help="The id of an event in the state, or a trigger, which stands for its example.")
 @_FILE
 @click.option("--last", is_flag=True, help="The newest event in the state that the route is on.")

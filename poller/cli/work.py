@@ -17,6 +17,7 @@ from poller.demo import demo as run_demo
 from poller.listen import listen as run_listen
 from poller.once import Round, dry_run
 from poller.once import once as run_once
+from poller.progress import polled, progress
 from poller.service import assemble, source
 
 
@@ -31,7 +32,10 @@ def run(*, accept_state_loss: bool) -> None:
     """
     read = partial(configuration, secrets=True)
     config = read()
-    daemon.run(config, assemble(config, accept_loss=accept_state_loss), read)
+    service = assemble(config, accept_loss=accept_state_loss)
+    least = sum(watch.announces for watch in config.plan().watches.values())
+    with progress("first reading", polled(config.state.path, least)):
+        daemon.run(config, service, read)
     daemon.leave(0)
 
 
@@ -47,9 +51,11 @@ def once(*, sweep: bool, dry: bool, accept_state_loss: bool) -> None:
     """
     config = configuration(secrets=True)
     if dry:
-        went = dry_run(config, full=sweep, show=lambda event: click.echo(event.body))
+        with progress("polling"):
+            went = dry_run(config, full=sweep, show=lambda event: click.echo(event.body))
     else:
-        went = run_once(config, full=sweep, accept_loss=accept_state_loss)
+        with progress("polling", polled(config.state.path)):
+            went = run_once(config, full=sweep, accept_loss=accept_state_loss)
     click.echo(_summary(went), err=True)
     daemon.leave(0 if went.well else 1)
 

@@ -7,7 +7,7 @@ Each such file holds ``Config``, a ``settings.Strict`` with ``kind`` as a ``Lite
 from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Annotated, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 from pydantic import Field
 
@@ -43,11 +43,23 @@ class Sink(Protocol):
         ...
 
 
+class Reach(NamedTuple):
+    """What a sink connects to: a host and a port, and whether private addresses are permitted."""
+
+    host: str
+    port: int
+    allow_private: bool
+
+
 class SinkConfig(Strict):
     """What the configurations of all kinds of sinks share."""
 
     kind: str
     order: Annotated[Order, Field(strict=False)] = Order.RECORD
+
+    def reach(self) -> Reach | None:
+        """What the sink connects to first, which is its proxy if it has one; None where that is nothing."""
+        return None
 
     def sink(self) -> Sink:
         """Make the sink; raises ``settings.SettingError`` where a secret or a path cannot be had."""

@@ -18,7 +18,7 @@ from poller.model import CLOUDEVENT, Delivery, Later, Outcome
 from poller.plan import Order
 from poller.retry import outcome
 from poller.settings import Duration, FilePath, Interval, Secret, SettingError, Strict, is_loopback
-from poller.sinks import SinkConfig
+from poller.sinks import Reach, SinkConfig
 
 ANSWER_BYTES = 64 * 1024  # read of an answer, so that its connection can be kept; the status is all that counts
 
@@ -95,6 +95,11 @@ class Config(SinkConfig):
         if self.batch is not None and self.order == Order.SINK:
             raise ValueError('batch should be left out where order = "sink": then events go one by one')
         return self
+
+    def reach(self) -> Reach:
+        """See ``SinkConfig.reach``."""
+        parts = urlsplit(self.url if self.proxy is None else self.proxy.url)
+        return Reach(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), self.allow_private)
 
     def sink(self) -> "Webhook":
         """Make the sink; raises ``SettingError`` where a secret or a file cannot be had or used."""

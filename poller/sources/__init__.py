@@ -67,6 +67,10 @@ class Source(Protocol):
         """How many live records the API counts."""
         ...
 
+    def rate(self) -> float:
+        """How many requests a second the API takes now, as far as is known."""
+        ...
+
     def close(self) -> None:
         """Abandon the requests under way, and close all connections; nothing is asked again."""
         ...

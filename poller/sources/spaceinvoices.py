@@ -107,6 +107,10 @@ class SpaceInvoices:
         self._thread = threading.local()
         self._clients: list[Client] = []  # for a thread that ends must not drop its connections in the middle of a stop
 
+    def rate(self) -> float:
+        """See ``Source.rate``."""
+        return self._bucket.rate
+
     def organizations(self) -> list[Organization]:
         """Those configured, or all that the token can see."""
         if self._organizations is not None:

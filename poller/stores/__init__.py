@@ -6,10 +6,12 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from poller.breaker import Breaker
+from poller.budget import History
 from poller.diff import Finding
 from poller.model import Change, Delivery, Mark, Quarantined, Stream
+from poller.overlap import Late
 from poller.plan import Target
-from poller.silence import NO_PACE, Pace
+from poller.silence import NO_RHYTHM, Rhythm
 
 
 class StoreError(Exception):
@@ -46,7 +48,8 @@ class Progress:
 
     ``watermarks`` are server times by parent ("" where there is none); ``count_gap`` is by how much the
     API's own count differed from the marks right after a complete sweep. Without a baseline, but with ``sweeps``, the
-    stream was forgotten: it is read once more, in silence. ``pace`` is how it usually changes.
+    stream was forgotten: it is read once more, in silence. ``rhythm`` is how it usually changes, ``late`` how
+    late changes showed up.
     """
 
     baselined_ms: int | None = None
@@ -59,7 +62,8 @@ class Progress:
     missing: int = 0
     held_ms: int | None = None
     count_gap: int = 0
-    pace: Pace = NO_PACE
+    rhythm: Rhythm = NO_RHYTHM
+    late: Late = ()
 
 
 class Decision(StrEnum):
@@ -87,6 +91,7 @@ class Standing:
     paused: bool = False
     failing_ms: int | None = None
     silent_ms: int | None = None
+    history: History = History()  # noqa: RUF009 - it is immutable
 
 
 class Outgoing(NamedTuple):
@@ -158,6 +163,10 @@ class Store(Protocol):
 
     def standing(self, stream: Stream) -> Standing:
         """Where the stream stands; a stream not known before is entered."""
+        ...
+
+    def enter(self, streams: Collection[Stream]) -> Sequence[Standing]:
+        """Where these streams stand, in any order; those not known before are entered, all at once."""
         ...
 
     def streams(self) -> Sequence[Standing]:

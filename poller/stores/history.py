@@ -21,7 +21,7 @@ _STATE = """
     WHEN failures THEN 'failing' WHEN baselined_ms IS NULL THEN 'baseline' ELSE 'following' END
 """
 _LATE = "(NOT paused AND NOT suspended AND next_poll_ms BETWEEN 1 AND :late_ms)"
-_TROUBLE = f"(paused OR suspended OR missing OR failures OR {_LATE})"
+_TROUBLE = f"(paused OR suspended OR missing OR failures OR silent_ms IS NOT NULL OR {_LATE})"
 
 
 class Group(NamedTuple):
@@ -146,11 +146,13 @@ def parked(view: View, sinks: Sequence[str], limit: int) -> list[dict[str, Any]]
 
 
 def counts(view: View) -> dict[str, int]:
-    """How many deliveries are parked, those that no sink could be told for among them, and records in quarantine."""
-    ((parked_count, quarantined_count),) = view.rows(
-        "SELECT (SELECT count(*) FROM delivery WHERE state = 'parked'), (SELECT count(*) FROM quarantine)", {}
+    """How many deliveries are parked, also under no sink; how many records in quarantine; how many streams silent."""
+    ((parked_count, quarantined_count, silent_count),) = view.rows(
+        """SELECT (SELECT count(*) FROM delivery WHERE state = 'parked'), (SELECT count(*) FROM quarantine),
+             (SELECT count(*) FROM stream WHERE silent_ms IS NOT NULL)""",
+        {},
     )
-    return {"parked": parked_count, "quarantined": quarantined_count}
+    return {"parked": parked_count, "quarantined": quarantined_count, "silent": silent_count}
 
 
 def quarantined(view: View, limit: int) -> list[dict[str, Any]]:

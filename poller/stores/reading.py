@@ -188,6 +188,11 @@ class View:
             )
         )
 
+    def damage(self) -> str:
+        """What a quick look at the whole database finds damaged; empty if nothing."""
+        (answer,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        return "" if answer == "ok" else str(answer).splitlines()[-1]
+
     def violations(self) -> Iterator[str]:
         """What is wrong with the state; nothing if it is well."""
         return invariants.violations(self._connection)

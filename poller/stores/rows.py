@@ -3,23 +3,27 @@
 import json
 from typing import Any
 
+from poller.budget import History
 from poller.model import Stream
-from poller.silence import Pace
+from poller.silence import Rhythm
 from poller.stores import Decision, Pass, Progress, Standing, Sweeping
 
-PROGRESS = "baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap, pace"
+PROGRESS = """
+  baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap, rhythm, late
+"""
 STANDING = f"""
   org, resource, {PROGRESS},
-  decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms
+  decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms, history
 """
 
 
 def standing(row: tuple[Any, ...]) -> Standing:
     """A row of ``STANDING`` columns as a value."""
-    org, resource, baselined_ms, watermarks, sweep, *numbers, pace = row[:13]
-    numbers.append(Pace(*json.loads(pace)))
-    progress = Progress(baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers)
-    decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms = row[13:]
+    org, resource, baselined_ms, watermarks, sweep, *numbers, rhythm, late = row[:14]
+    fields = [baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers]
+    fields += [Rhythm(*json.loads(rhythm)), tuple(json.loads(late))]
+    progress = Progress(*fields)
+    decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms, history = row[14:]
     return Standing(
         Stream(org, resource),
         progress,
@@ -32,7 +36,13 @@ def standing(row: tuple[Any, ...]) -> Standing:
         bool(paused),
         failing_ms,
         silent_ms,
+        History(*json.loads(history)) if history else History(),
     )
+
+
+def history_text(history: History) -> str:
+    """The ``history`` column of a value."""
+    return json.dumps([round(number, 3) for number in history])
 
 
 def progress_row(progress: Progress) -> tuple[Any, ...]:
@@ -48,7 +58,8 @@ def progress_row(progress: Progress) -> tuple[Any, ...]:
         progress.missing,
         progress.held_ms,
         progress.count_gap,
-        json.dumps(progress.pace),
+        json.dumps(progress.rhythm),
+        json.dumps(progress.late),
     )
 
 

@@ -30,6 +30,12 @@ def notices(db: Database) -> None:
     _run(db, _NOTICES)
 
 
+@migrations()
+def histories(db: Database) -> None:
+    """Streams remember how often they changed, and how late changes showed up."""
+    _run(db, _HISTORIES)
+
+
 def _run(db: Database, script: str) -> None:
     for statement in script.split(";\n"):
         if statement.strip():
@@ -174,10 +180,15 @@ CREATE TABLE step (
 """
 
 _NOTICES = """
-ALTER TABLE stream ADD COLUMN pace TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE stream ADD COLUMN rhythm TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE stream ADD COLUMN failing_ms INTEGER;
 ALTER TABLE stream ADD COLUMN silent_ms INTEGER;
 """
 
-VERSION = 3
+_HISTORIES = """
+ALTER TABLE stream ADD COLUMN history TEXT NOT NULL DEFAULT '';
+ALTER TABLE stream ADD COLUMN late TEXT NOT NULL DEFAULT '[]';
+"""
+
+VERSION = 4
 """``user_version`` of the newest schema: the number of migrations."""

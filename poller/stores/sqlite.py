@@ -67,6 +67,14 @@ class SqliteStore:
         with self._reading():
             return streams.standing(self._connection, self._id(stream))
 
+    def enter(self, entered: Collection[Stream]) -> list[Standing]:
+        """See ``Store.enter``."""
+        if not set(entered) <= set(self._stream_ids):
+            with self._writing():
+                self._stream_ids |= streams.enter(self._connection, entered)
+        asked = set(entered)
+        return [standing for standing in self.streams() if standing.stream in asked]
+
     def streams(self) -> list[Standing]:
         """See ``Store.streams``."""
         with self._reading():

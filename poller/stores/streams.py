@@ -1,11 +1,13 @@
 """Where streams stand, a row each. Within a transaction that the store has begun."""
 
+from collections.abc import Collection
 from sqlite3 import Connection
 
+from poller.model import Stream
 from poller.stores import Decision, Progress, Standing, rows
 
 _ADVANCE = f"""
-  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
+  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
   WHERE id = ?
 """
 
@@ -21,11 +23,18 @@ def standings(connection: Connection) -> list[Standing]:
     return [rows.standing(row) for row in found]
 
 
+def enter(connection: Connection, entered: Collection[Stream]) -> dict[Stream, int]:
+    """Enter those of these streams that are not known; the numbers of all."""
+    connection.executemany("INSERT OR IGNORE INTO stream (org, resource) VALUES (?, ?)", entered)
+    found = connection.execute("SELECT org, resource, id FROM stream").fetchall()
+    return {Stream(org, resource): number for org, resource, number in found}
+
+
 def schedule(connection: Connection, number: int, standing: Standing) -> None:
     """Keep the schedule and the troubles of a stream."""
     connection.execute(
         """UPDATE stream SET next_poll_ms = ?, polled_ms = ?, failures = ?, error = ?, suspended = ?, failing_ms = ?,
-             silent_ms = ? WHERE id = ?""",
+             silent_ms = ?, history = ? WHERE id = ?""",
         [
             standing.next_poll_ms,
             standing.polled_ms,
@@ -34,6 +43,7 @@ def schedule(connection: Connection, number: int, standing: Standing) -> None:
             standing.suspended,
             standing.failing_ms,
             standing.silent_ms,
+            rows.history_text(standing.history),
             number,
         ],
     )
@@ -58,13 +68,10 @@ def pause(connection: Connection, name: str, *, paused: bool) -> bool:
 
 
 def forget(connection: Connection, number: int) -> None:
-    """Have the stream read in silence when it is polled again, and nothing of its troubles known."""
-    connection.execute(
-        """UPDATE stream SET baselined_ms = NULL, watermarks = '{}', sweep = NULL, sweeps = max(sweeps, 1),
-             next_sweep_ms = 0, live = 0, missing = 0, held_ms = NULL, count_gap = 0, decision = NULL,
-             next_poll_ms = 0, failures = 0, error = '', suspended = 0 WHERE id = ?""",
-        [number],
-    )
+    """Have the stream read in silence when it is polled again, and nothing known of its past; a pause stays."""
+    before = standing(connection, number)
+    advance(connection, number, Progress(sweeps=max(before.progress.sweeps, 1)), decided=True)
+    schedule(connection, number, Standing(before.stream))
 
 
 def address(connection: Connection) -> str:

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 _PAGE = Path(__file__).parent / "page"
 _SCRIPT, _STYLE = "text/javascript; charset=utf-8", "text/css; charset=utf-8"
 _FILES = {
-    **dict.fromkeys(("app.js", "view.js", "dom.js", "plot.js"), _SCRIPT),
+    **dict.fromkeys(("app.js", "view.js", "lists.js", "parts.js", "plot.js", "dom.js"), _SCRIPT),
     "app.css": _STYLE,
     "icon.svg": "image/svg+xml",
 }

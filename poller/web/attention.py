@@ -118,6 +118,15 @@ _STATES = (
 )
 
 
+def _silent(found: Found) -> Iterator[Notice]:
+    count = found["counts"].get("silent", 0)
+    if count:
+        names = [row["stream"] for row in found["silent"][:3]]
+        text = "No change for far longer than it is used to: is all well where its records come from?"
+        told = f"{', '.join(names)}{' and others' if count > len(names) else ''}. {text}" if names else text
+        yield Notice(Level.WATCH, f"{_count(count, 'stream is', 'streams are')} silent", told)
+
+
 def _quarantine(found: Found) -> Iterator[Notice]:
     count = found["counts"]["quarantined"]
     if count:
@@ -137,5 +146,6 @@ _LOOKS: tuple[Callable[[Found], Iterator[Notice]], ...] = (
     _sinks,
     _unrouted,
     _streams,
+    _silent,
     _quarantine,
 )

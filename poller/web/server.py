@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import structlog
@@ -21,6 +21,9 @@ log = structlog.get_logger()
 
 SHORTEST_TOKEN = 16
 _CLOSE_S = 3.0
+_LOOK_S = 10.0
+"""How often it is looked for connections that say nothing."""
+
 _LIMITS: dict[str, Any] = {
     "threads": 4,
     "connection_limit": 64,
@@ -28,8 +31,6 @@ _LIMITS: dict[str, Any] = {
     "cleanup_interval": 10,
     "max_request_header_size": 16_384,
     "max_request_body_size": BODY_LIMIT,
-    "asyncore_loop_timeout": 10,
-    "asyncore_use_poll": True,
 }
 
 
@@ -55,7 +56,8 @@ class Endpoint:
         self._server: Any = create_server(
             application(site), self._sockets, sockets=[listener], ident="poller", **_LIMITS
         )
-        self._thread = Thread(target=self._server.run, name="http", daemon=True)
+        self._over = Event()
+        self._thread = Thread(target=self._serve, name="http", daemon=True)
         self._thread.start()
         log.info("http.listening", address=self.address.shown, actions=table.actions)
         if table.beyond_loopback and not token:
@@ -71,11 +73,26 @@ class Endpoint:
         return table == self.table and _token(table) == self._token
 
     def close(self) -> None:
-        """Stop listening, and drop what is still being answered after three seconds. May be called twice."""
-        if self._sockets:
-            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets, ignore_all=True))
-        self._thread.join(_CLOSE_S)
-        self._server.task_dispatcher.shutdown(timeout=_CLOSE_S)
+        """Stop listening, and drop what is still being answered after three seconds. May be called twice.
+
+        Threads that answer wake the server's own by a pipe. So that is closed last, and not while one of them is left:
+        its number might be another file's by then.
+        """
+        if self._over.is_set():
+            return
+        server, workers = self._server, self._server.task_dispatcher
+        server.trigger.pull_trigger(lambda: wasyncore.dispatcher.close(server))
+        workers.shutdown(timeout=_CLOSE_S)
+        self._over.set()
+        server.trigger.pull_trigger()
+        self._thread.join()
+        for each in list(self._sockets.values()):
+            if each is not server.trigger or not workers.threads:
+                each.close()
+
+    def _serve(self) -> None:
+        while not self._over.is_set():
+            wasyncore.loop(_LOOK_S, use_poll=True, map=self._sockets, count=1)
 
 
 def _token(table: HttpTable) -> str:

@@ -47,6 +47,7 @@ def streams(store, now_ms):
     stand(store, "d/items", progress=replace(well, missing=1), next_poll_ms=soon_ms)
     stand(store, "a/taxes", progress=well, paused=True)
     stand(store, "a/units")
+    stand(store, "z/units", progress=well, silent_ms=5, next_poll_ms=soon_ms)
 
 
 def test_streams_are_summed_up(streams, look, now_ms):
@@ -59,6 +60,7 @@ def test_streams_are_summed_up(streams, look, now_ms):
         Group("items", "suspended", 1, 10, 0, None),
         Group("taxes", "paused", 1, 10, 0, None),
         Group("units", "baseline", 1, 0, 0, None),
+        Group("units", "following", 1, 10, 0, None),
     ]
 
 
@@ -68,7 +70,7 @@ def names(found):
 
 def test_those_in_trouble_come_first(streams, look, now_ms):
     """And alone, if so asked; a late one is in trouble, one that was never polled is not."""
-    trouble = ["a/items", "a/taxes", "b/clients", "b/items", "c/items", "d/items"]
+    trouble = ["a/items", "a/taxes", "b/clients", "b/items", "c/items", "d/items", "z/units"]
     assert names(look(history.streams, now_ms, 99)) == [*trouble, "a/clients", "a/units"]
     assert names(look(history.streams, now_ms, 99, trouble=True)) == trouble
     assert names(look(history.streams, now_ms, 2)) == trouble[:2]
@@ -76,7 +78,7 @@ def test_those_in_trouble_come_first(streams, look, now_ms):
 
 @pytest.mark.parametrize(
     ("search", "found"),
-    [("B/", ["b/clients", "b/items"]), ("units", ["a/units"]), ("503", ["a/items"]), ("%", []), ("'", [])],
+    [("B/", ["b/clients", "b/items"]), ("units", ["z/units", "a/units"]), ("503", ["a/items"]), ("%", []), ("'", [])],
 )
 def test_streams_are_searched_for(streams, look, now_ms, search, found):
     """By a part of their name or of their error, whatever it is written with."""
@@ -176,7 +178,7 @@ def test_the_newest_dead_letters_of_all_sinks(store, feed, make_record, keep, lo
         ("a", "400 a", now_ms + 5),
         ("b", "400 b", now_ms + 5),
     ]
-    assert look(history.counts) == {"parked": 6, "quarantined": 1}
+    assert look(history.counts) == {"parked": 6, "quarantined": 1, "silent": 0}
     assert look(history.quarantined, 9) == [
         {"stream": "o/clients", "record": "x", "reason": "bad", "seen_ms": now_ms},
     ]

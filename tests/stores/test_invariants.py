@@ -164,7 +164,7 @@ WRONG = {
     ],
     'UPDATE sink SET breaker = \'{"failures": "many"}\'': ["the breaker of sink a cannot be read"],
     "UPDATE stream SET sweep = '{}'": ["the progress of stream o/clients cannot be read"],
-    "UPDATE stream SET pace = '{'": ["the progress of stream o/clients cannot be read"],
+    "UPDATE stream SET rhythm = '{'": ["the progress of stream o/clients cannot be read"],
     "UPDATE stream SET watermarks = 'x'": ["the progress of stream o/clients cannot be read"],
     "DROP INDEX delivery_lane": ["the database is damaged: its delivery_lane is not that of this version"],
     "ALTER TABLE sink ADD COLUMN mood": ["the database is damaged: its sink is not that of this version"],

@@ -27,6 +27,7 @@ FULL = Progress(
     missing=11,
     held_ms=12,
     count_gap=-13,
+    late=(14, 15),
 )
 
 
@@ -82,6 +83,16 @@ def test_a_commit_leaves_the_schedule_alone(store):
     store.schedule(Standing(stream, next_poll_ms=5, failures=2))
     store.commit(stream, Step(FULL), 0)
     assert (store.standing(stream).next_poll_ms, store.standing(stream).failures) == (5, 2)
+
+
+def test_many_streams_are_entered_at_once(store):
+    """The new ones beside those that are known, which stay as they are; each is answered once."""
+    known, new = Stream("o", "clients"), Stream("p", "items")
+    store.schedule(replace(store.standing(known), next_poll_ms=7))
+    found = {standing.stream: standing.next_poll_ms for standing in store.enter([new, known, new])}
+    assert found == {known: 7, new: 0}
+    assert [standing.stream for standing in store.enter([new])] == [new]
+    assert len(store.streams()) == 2
 
 
 def test_streams_do_not_touch_each_other(store, make_feed, make_record):

@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 import pytest
@@ -49,6 +49,12 @@ class Client:
         finally:
             connection.close()
 
+    def until_it_ends(self, path="/healthz"):
+        """Ask until nobody answers."""
+        with suppress(OSError, http.client.HTTPException):
+            while True:
+                self(path)
+
     def sign_in(self, token=TOKEN, **headers):
         """As the page's own form does it."""
         return self("/sign-in", "POST", f"token={token}".encode(), **{"Origin": self.own} | headers)
@@ -65,6 +71,7 @@ class Scripted:
 
     def __init__(self):
         self.health = self.ready = ""
+        self.slow = None
         self.calls = []
         self.found = {"count": 3, "found": True}
         self.asked = []
@@ -85,7 +92,7 @@ class Scripted:
 
         return Inside(
             health=lambda: self.health,
-            ready=lambda: self.ready,
+            ready=lambda: self.slow() if self.slow else self.ready,
             status=status,
             metrics=lambda accept: Answered(b"# metrics\n", f"text/of {accept}"),
             operations={name: operation(name) for name in ("again", "decide", "release", "pause_sink", "pause_stream")},

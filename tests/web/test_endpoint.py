@@ -5,10 +5,11 @@ import socket
 import threading
 
 import pytest
+from process import eventually
 
 from poller.listening import HttpTable
 from poller.settings import SettingError
-from poller.web import Asked, Endpoint
+from poller.web import Asked, Endpoint, server
 from poller.web.app import ROUTES
 from poller.web.exchange import BODY_LIMIT
 
@@ -198,3 +199,41 @@ def test_many_ask_at_once(serve):
         thread.join()
     assert found == [200] * 20
     assert logging.getLogger("waitress.queue").level == logging.ERROR
+
+
+def test_it_closes_while_it_answers(serve, scripted):
+    """Again and again, with others asking: nothing is written where another file may be by then."""
+    for _ in range(30):
+        ask = serve()
+        askers = [threading.Thread(target=ask.until_it_ends) for _ in range(3)]
+        for asker in askers:
+            asker.start()
+        assert ask("/status.json").status == 200
+        ask.endpoint.close()
+        for asker in askers:
+            asker.join()
+
+
+def test_a_slow_answer_does_not_hold_up_the_end_for_long(serve, scripted, monkeypatch):
+    """It is dropped."""
+    monkeypatch.setattr(server, "_CLOSE_S", 0.2)
+    inside, goes_on = threading.Event(), threading.Event()
+
+    def slow():
+        inside.set()
+        goes_on.wait(30)
+        return ""
+
+    scripted.slow = slow
+    ask = serve()
+    asker = threading.Thread(target=ask.until_it_ends, args=("/readyz",))
+    asker.start()
+    assert inside.wait(30)
+    ask.endpoint.close()
+    assert not goes_on.is_set()
+    with pytest.raises(ConnectionRefusedError):
+        ask("/healthz")
+    goes_on.set()
+    asker.join()
+    eventually(lambda: not ask.endpoint._server.task_dispatcher.threads)
+    ask.endpoint._server.trigger.close()

@@ -146,6 +146,12 @@ def stream(**more):
         ({"summary": {"states": {"suspended": 1}, "late": 0}}, "act", "1 stream suspended", ()),
         ({"summary": {"states": {"failing": 2000}, "late": 0}}, "watch", "2,000 streams failing", ()),
         ({"summary": {"states": {}, "late": 4}}, "act", "4 streams late", ()),
+        (
+            {"counts": {"parked": 0, "quarantined": 0, "silent": 9}, "silent": [{"stream": "o/a"}]},
+            "watch",
+            "9 streams are silent",
+            (),
+        ),
         ({"counts": {"parked": 0, "quarantined": 1}}, "watch", "1 record in quarantine", ()),
     ],
 )

@@ -1,0 +1,48 @@
+"""A service by itself; how it polls and delivers is in the tests of the loops and of the daemon."""
+
+from dataclasses import replace
+from threading import Event
+from types import MappingProxyType
+
+import pytest
+from mirror import plan
+
+from poller.model import Stream
+from poller.service import Service
+from poller.stores.sqlite import SqliteStore
+
+
+class Nothing:
+    """A source that nobody asks."""
+
+    name = "nothing"
+    resources = MappingProxyType({})
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def service_of(tmp_path):
+    """Makes the service of a plan."""
+    store = SqliteStore(tmp_path / "poller.db", "nothing")
+    made = []
+
+    def service_of(plan):
+        made.append(Service(plan, Nothing(), store, {}, Event()))
+        return made[-1]
+
+    yield service_of
+    for service in made:
+        service.end(0.0)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("organizations", "streams"),
+    [(None, ["a", "b"]), (("b", "c"), ["b"]), ((), [])],
+)
+def test_only_what_is_to_be_followed_is(service_of, organizations, streams):
+    """An organization that the state knows may be one that the configuration leaves out by now."""
+    service = service_of(replace(plan("clients"), organizations=organizations))
+    assert service.streams(["a", "b"]) == [Stream(org, "clients") for org in streams]
