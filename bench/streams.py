@@ -32,6 +32,7 @@ from poller.stores.sqlite import SqliteStore
 NAMES = [name for name, row in RESOURCES.items() if not row.opt_in]
 MANY = 20_000
 EVERY_S = 600
+REST_S = 5.0
 SETTLE_S, WATCH_S = 10.0, 45.0
 PATIENCE_S = 120.0
 AT_LEAST_POLLS = 1000
@@ -53,6 +54,7 @@ def point(count: int) -> dict[str, float]:
     """What so many streams cost: a poll of one, a start of the daemon, and its memory then."""
     with resting(count) as folder, api(0) as url:
         with _daemon(folder, url, count) as (process, ready_s):
+            time.sleep(REST_S)  # the streams are planned once it is ready
             resident_mb = _resident_mb(process)
         command = [sys.executable, __file__, str(folder)]
         poll_us, _ = map(float, subprocess.run(command, check=True, capture_output=True).stdout.split())
