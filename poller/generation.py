@@ -193,7 +193,7 @@ class Generation:
             standing = self.service.poll(stream)
             next_ms = next_poll_ms(standing, self.service.plan.watches[stream.resource], now_ms=wall_ms())
         except StoreError as error:
-            self.service.stall(error, STORE_RETRY_S)
+            self.service.strain.stall(error, STORE_RETRY_S)
             next_ms = wall_ms() + int(STORE_RETRY_S * 1000)
             if not self.service.stop.is_set():
                 log.warning("stream.stalled", stream=stream.name, reason=str(error))
