@@ -169,7 +169,11 @@ class Generation:
         with self._turn() as goes_on:
             shares = self.service.shares
             if goes_on and shares:
+                before = shares.missing
                 moves, wait_s = shares.reprice(wall_ms(), self.service.source.rate())
+                if shares.missing and not before:
+                    hint = "a higher source.budget or a longer source.max_interval; until then streams wait longer"
+                    log.warning("budget.small", takes=f"{shares.missing:.3g}/s", hint=hint)
                 self._move(moves)
                 self._at(wall_ms() + int(wait_s * 1000), self._reprice, _REPRICE)
 
