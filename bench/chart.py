@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from operator import itemgetter
 
 from figures import number
 
 WIDTH, HEIGHT = 640, 320
+LINE = 15
 LEFT, RIGHT, TOP, BOTTOM = 64, 150, 36, 44
 COLOURS = ("#2f6fde", "#d9730d", "#0f8a5f", "#a03bb0")
 
@@ -30,13 +32,22 @@ def draw(title: str, axis: str, lines: Mapping[str, Points]) -> str:
     for value in up.ticks():
         y = up.place(value)
         drawn += [_rule(LEFT, y, WIDTH - RIGHT, y), _text(LEFT - 8, y + 4, number(value), "end")]
-    for colour, (name, points) in zip(COLOURS, lines.items(), strict=False):
+    for colour, points in zip(COLOURS, lines.values(), strict=False):
         places = [(across.place(x), up.place(y)) for x, y in points]
         way = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
         drawn.append(f'<path d="M{way}" stroke="{colour}"/>')
         drawn += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-        drawn.append(_text(WIDTH - RIGHT + 10, places[-1][1] + 4, name, "start"))
+    ends = {name: up.place(points[-1][1]) for name, points in lines.items()}
+    drawn += [_text(WIDTH - RIGHT + 10, y + 4, name, "start") for name, y in _apart(ends).items()]
     return "\n".join([*drawn, "</svg>\n"])
+
+
+def _apart(places: Mapping[str, float]) -> dict[str, float]:
+    """The same places from top to bottom, moved down where two names would stand on each other."""
+    moved: dict[str, float] = {}
+    for name, y in sorted(places.items(), key=itemgetter(1)):
+        moved[name] = max(y, *(other + LINE for other in moved.values()), 0)
+    return moved
 
 
 class _Scale:
