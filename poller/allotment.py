@@ -88,6 +88,10 @@ class Allotment:
         self._price, self._prices = budget.prices(candidates, requests_s, self._price)
         return self._bounds
 
+    def least(self) -> float:
+        """How many requests a second it takes that no stream waits longer than its longest interval."""
+        return sum(self.history(stream).cost / bounds.longest_s for stream, bounds in self._bounds.items())
+
     def _candidate(self, stream: Stream, now_s: float) -> Candidate:
         org = self._orgs[stream.org]
         history = org.streams[stream]

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from poller import daemon
+from poller.assembly import assemble
 from poller.config import load
-from poller.service import Service, assemble
+from poller.service import Service
 from poller.simulator.account import Account
 from poller.simulator.history import History
 from poller.simulator.server import Simulator

@@ -169,7 +169,11 @@ class Generation:
         with self._turn() as goes_on:
             shares = self.service.shares
             if goes_on and shares:
+                before = shares.missing
                 moves, wait_s = shares.reprice(wall_ms(), self.service.source.rate())
+                if shares.missing and not before:
+                    hint = "a higher source.budget or a longer source.max_interval; until then streams wait longer"
+                    log.warning("budget.small", takes=f"{shares.missing:.3g}/s", hint=hint)
                 self._move(moves)
                 self._at(wall_ms() + int(wait_s * 1000), self._reprice, _REPRICE)
 
@@ -193,7 +197,7 @@ class Generation:
             standing = self.service.poll(stream)
             next_ms = next_poll_ms(standing, self.service.plan.watches[stream.resource], now_ms=wall_ms())
         except StoreError as error:
-            self.service.stall(error, STORE_RETRY_S)
+            self.service.strain.stall(error, STORE_RETRY_S)
             next_ms = wall_ms() + int(STORE_RETRY_S * 1000)
             if not self.service.stop.is_set():
                 log.warning("stream.stalled", stream=stream.name, reason=str(error))

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from poller.assembly import assemble
 from poller.config import Config
 from poller.deliver import drain
-from poller.service import POLL_THREADS, Service, assemble, wall_ms
+from poller.service import POLL_THREADS, Service, wall_ms
 from poller.stores import Standing, reading
 
 _T = TypeVar("_T")

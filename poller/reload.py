@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from poller.assembly import renew
 from poller.changes import changes
 from poller.config import Config, ConfigError
 from poller.outline import Known
-from poller.service import Service, renew
+from poller.service import Service
 from poller.settings import SettingError
 from poller.sketch import sketch
 from poller.stores import StoreError

@@ -1,24 +1,19 @@
-"""A source, a store and sinks put together as the configuration asks: what a daemon and a single round share."""
+"""A source, a store and sinks at work together: what a daemon and a single round share."""
 
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import structlog
 
 from poller import budget
-from poller.actions.sink import Actions
 from poller.alarms import alarmed, raised
 from poller.budget import History
 from poller.changes import estranged
-from poller.config import Config
-from poller.connections import connections
 from poller.deliver import Drain
 from poller.envelope import trigger
 from poller.meter import Meter
@@ -26,20 +21,18 @@ from poller.model import Kind, Stream, format_time
 from poller.notices import Notice
 from poller.plan import Plan
 from poller.poll import poll
-from poller.pressure import Limits, Load, pressure
+from poller.pressure import Limits, Load
 from poller.pulse import Pulse
 from poller.running import Tools
 from poller.schedule import after_poll
-from poller.settings import SettingError
-from poller.shaped import Shaped, Shapes
 from poller.shares import Shares
-from poller.signing import EARLIEST_S
 from poller.signs import Signs
-from poller.sinks import Sink, SinkConfig
+from poller.sinks import Sink
 from poller.sources import Denied, Source, SourceError
-from poller.sources.spaceinvoices import ANSWER_S, SpaceInvoices
+from poller.sources.spaceinvoices import ANSWER_S
 from poller.stores import Keep, Outgoing, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
+from poller.strain import EVERY_S, Strain
 
 log = structlog.get_logger()
 
@@ -50,9 +43,6 @@ _LOOK_S = 0.02
 
 POLL_THREADS = 8
 TIDY_PAUSE_S = 0.05
-
-PRESSURE_EVERY_S = 5.0
-"""How old the answer may be to whether polls have to pause."""
 
 
 def wall_ms() -> int:
@@ -81,14 +71,10 @@ class Service:
         self.source = source
         self.store = store
         self.stop = stop
-        self.limits = limits
         self.pulse = Pulse()
         self.meter = meter or Meter()
         self.meter.begin(resource=plan.watches, trigger=_triggers(plan), sink=sinks)
-        self._full: dict[str, str] = {}
-        self._measured_at = float("-inf")
-        self._stalled = ""
-        self._stalled_until = float("-inf")
+        self.strain = Strain(self._load, limits)
         self.senders = [
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
@@ -140,11 +126,11 @@ class Service:
         """
         began_s = time.monotonic()
         standing = self.store.standing(stream)
-        if standing.paused or self.under_pressure():
+        if standing.paused or self.strain.now():
             self.meter.count("polls", resource=stream.resource, outcome="paused")
             if self.shares:
                 self.shares.failed(stream)  # what holds it up says when it is looked at next
-            wait_s = self.plan.watches[stream.resource].every_s if standing.paused else PRESSURE_EVERY_S
+            wait_s = self.plan.watches[stream.resource].every_s if standing.paused else EVERY_S
             return replace(standing, next_poll_ms=wall_ms() + int(wait_s * 1000), error=self.pressed)
         error: SourceError | StoreError | None = None
         found, self._thread.answers = 0, 0
@@ -212,23 +198,7 @@ class Service:
     @property
     def pressed(self) -> str:
         """Why polls pause, in words; empty while they do not."""
-        stalled = [self._stalled] if time.monotonic() < self._stalled_until else []
-        return "; ".join([*self._full.values(), *stalled])
-
-    def stall(self, error: StoreError, pause_s: float) -> None:
-        """Have polls pause for so long, since nothing of them could be kept; then they find out whether it can."""
-        self._stalled, self._stalled_until = str(error), time.monotonic() + pause_s
-
-    def under_pressure(self) -> bool:
-        """Whether polls have to pause: the outbox or the disk is full, or nothing can be kept. Deliveries go on."""
-        if time.monotonic() - self._measured_at > PRESSURE_EVERY_S:
-            self._measured_at = time.monotonic()
-            before, self._full = self.pressed, pressure(self._load(), self.limits, self._full) | _unset_clock()
-            if self.pressed and not before:
-                log.warning("polls.paused", reason=self.pressed)
-            elif before and not self.pressed:
-                log.info("polls.resumed")
-        return bool(self.pressed)
+        return self.strain.why
 
     def _load(self) -> Load:
         """How much there is now; what is pending for sinks that are no longer configured does not count."""
@@ -320,78 +290,5 @@ def _triggers(plan: Plan) -> list[str]:
     return [trigger(watch.resource, kind) for watch in plan.watches.values() if watch.announces for kind in Kind]
 
 
-def _unset_clock() -> dict[str, str]:
-    """Why polls have to pause where nobody knows the time: events would bear a wrong one for ever."""
-    if wall_ms() >= EARLIEST_S * 1000:
-        return {}
-    return {"clock": "the clock of this machine is before 2025; set it"}
-
-
 def _suspended(standing: Standing, reason: str, now_ms: int) -> Standing:
     return alarmed(replace(standing, suspended=True, error=reason), 0.0, now_ms)
-
-
-def source(config: Config, stop: threading.Event | None = None, meter: Meter | None = None) -> SpaceInvoices:
-    """The API as the configuration names it; raises ``SettingError`` where the token cannot be read."""
-    table = config.source
-    return SpaceInvoices(
-        table.token.reveal(),
-        base_url=table.base_url,
-        rate=min(table.rate, table.budget or table.rate),
-        organizations=table.organizations,
-        stop=stop,
-        meter=meter,
-    )
-
-
-def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = None, deliver: bool = True) -> Service:
-    """Put together what the configuration asks for.
-
-    ``state`` is another database than its own; without ``deliver`` there are no sinks. Raises
-    ``SettingError`` and ``OpeningError``.
-    """
-    path = state or config.state.path
-    return _put_together(
-        config, lambda name: SqliteStore(path, name, accept_loss=accept_loss), {}, Meter(), deliver=deliver
-    )
-
-
-def renew(config: Config, before: Service) -> Service:
-    """Put together what the configuration asks for, on the store of the service ``before``, which goes on meanwhile.
-
-    Raises ``SettingError`` and ``StoreError``; then nothing is left of it.
-    """
-    return _put_together(config, lambda _: before.store, before.tools.turns, before.meter, deliver=True)
-
-
-def _put_together(
-    config: Config,
-    open_store: Callable[[str], SqliteStore],
-    turns: dict[Stream, threading.Lock],
-    meter: Meter,
-    *,
-    deliver: bool,
-) -> Service:
-    stop = threading.Event()
-    with ExitStack() as made:
-        api = source(config, stop, meter)
-        receivers: dict[str, Sink] = {}
-        for name, table in config.sinks.items() if deliver else ():
-            receivers[name] = _made(name, table)
-            made.callback(receivers[name].close)
-        queues = config.queues() if deliver else ()
-        ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
-        store = open_store(api.name)
-        shape_of = Shapes(config.ways().shapes, store.shape)
-        store.keep_shapes(config.shapes())
-        sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
-        sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
-        made.pop_all()
-    return Service(config.plan(), api, store, sinks, stop, config.state.limits(), turns, meter)
-
-
-def _made(name: str, table: SinkConfig) -> Sink:
-    try:
-        return table.sink()
-    except SettingError as error:
-        raise SettingError(f"sinks.{name}: {error}") from error

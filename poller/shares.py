@@ -28,11 +28,15 @@ class Move(NamedTuple):
 
 
 class Shares:
-    """``Allotment`` in milliseconds since 1970, for any thread. What polls may take together is ``requests_s``."""
+    """``Allotment`` in milliseconds since 1970, for any thread. What polls may take together is ``requests_s``.
+
+    ``missing`` is how many it would take to keep the longest intervals, where that is more than there is; else 0.
+    """
 
     def __init__(self, requests_s: float) -> None:
         self._allotment = Allotment()
         self._requests_s = requests_s
+        self.missing = 0.0
         self._lock = Lock()
         self._busy: set[Stream] = set()
         self._well: set[Stream] = set()
@@ -93,7 +97,10 @@ class Shares:
         ``rate`` is what the API takes, in requests a second, which may be less than the budget.
         """
         with self._lock:
-            streams = list(self._allotment.reprice(now_ms / 1000, MOST_OF_IT * min(self._requests_s, rate)))
+            planned = MOST_OF_IT * min(self._requests_s, rate)
+            streams = list(self._allotment.reprice(now_ms / 1000, planned))
+            least = self._allotment.least()
+            self.missing = least / MOST_OF_IT if least > planned else 0.0
             return self._moves(streams, now_ms), REPRICE_S + EACH_S * len(streams)
 
     def _moves(self, streams: list[Stream], now_ms: int) -> list[Move]:

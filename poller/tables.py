@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from poller.places import STATE, TOKEN_VARIABLE
 from poller.pressure import Limits
@@ -70,6 +70,29 @@ SinkName = Annotated[str, AfterValidator(_sink_name)]
 """What a sink is called: letters, digits, - and _."""
 
 
+def _as_written(requests_s: float) -> str:
+    """A budget as the configuration writes it: by the second, or by the hour where it is less than one a second."""
+    return f"{requests_s:g}/s" if requests_s >= 1 else f"{round(requests_s * 3600, 6):g}/h"
+
+
+Budget = Annotated[
+    float,
+    Field(gt=0, le=100),
+    BeforeValidator(_budget, json_schema_input_type=str),
+    PlainSerializer(_as_written, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^[0-9]{1,6}(\.[0-9]{1,6})? ?/ ?(s|m|h)$",
+            "description": "So many requests in a second, a minute or an hour.",
+            "examples": ["10/s", "300/m"],
+        },
+        mode="validation",
+    ),
+]
+"""A number of requests written as ``"10/s"``; in requests a second once read."""
+
+
 class SourceTable(Strict):
     """``[source]``: where records come from and how often it is asked; spans in seconds.
 
@@ -90,7 +113,7 @@ class SourceTable(Strict):
     organizations_every: Interval = 900.0
     first_sync: Literal["silent", "emit"] = "silent"
     rate: Annotated[float, Field(gt=0, le=100)] = 20.0
-    budget: Annotated[float, Field(gt=0, le=100), BeforeValidator(_budget)] | None = None
+    budget: Budget | None = None
     max_interval: Interval = 600.0
     count_every: Annotated[int, Field(ge=1)] = 10
     full_sweep: Annotated[int, Field(ge=1)] = 4

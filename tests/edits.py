@@ -13,12 +13,13 @@ from click.testing import CliRunner
 from process import RESOURCES, eventually
 
 from poller.agenda import Agenda
+from poller.assembly import assemble
 from poller.cli import main
 from poller.config import load
 from poller.generation import Generation
 from poller.once import once
 from poller.reload import renewed
-from poller.service import assemble, wall_ms
+from poller.service import wall_ms
 from poller.simulator import Account, Simulator
 from poller.stores import Standing, reading
 

@@ -4,11 +4,11 @@ from process import TOKEN, Site, only, webhook
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 from receiver import Receiver
 
+from poller.assembly import assemble
 from poller.config import load
 from poller.deliver import drain
 from poller.metrics import render, scrape_of
 from poller.model import Stream
-from poller.service import assemble
 from poller.simulator import Account, Simulator
 
 

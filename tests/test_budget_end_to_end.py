@@ -72,6 +72,8 @@ def test_a_budget_may_be_by_the_minute_or_hour(load_text, text, requests_s):
     """As one likes to think of it."""
     config = load_text(f'[source]\nbudget = "{text}"')
     assert config.plan().budget == requests_s
+    shown = config.model_dump()["source"]["budget"]
+    assert load_text(f'[source]\nbudget = "{shown}"').plan().budget == requests_s
 
 
 def test_an_interval_of_a_resource_is_its_longest(load_text):

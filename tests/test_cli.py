@@ -152,14 +152,14 @@ def alone(folder, *arguments, patch="", **env):
 def test_the_token_alone_is_enough(tmp_path, api, account, org):
     """No file at all: all ten resources, to standard output, state/poller.db in the working directory."""
     there = f"""
-from poller import service
+from poller import assembly
 from poller.sources.spaceinvoices import BASE_URL, SpaceInvoices
 
 def source(config, stop=None, meter=None):
     assert config.source.base_url == BASE_URL
     return SpaceInvoices(config.source.token.reveal(), base_url={api.url!r}, stop=stop, meter=meter)
 
-service.source = source
+assembly.source = source
 """
     first = alone(tmp_path, "once", patch=there, SPACE_INVOICES_TOKEN=TOKEN)
     assert (first.returncode, first.stdout) == (0, ""), first.stderr

@@ -99,7 +99,7 @@ def calls():
                 yield f"{path.name}:{node.lineno}", node.func.attr, node.args[0], labels
 
 
-@pytest.mark.parametrize(("where", "method", "name", "labels"), [*calls()], ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("where", "method", "name", "labels"), [pytest.param(*call, id=call[0]) for call in calls()])
 def test_the_code_counts_what_is_in_the_table(where, method, name, labels):
     """By a name that is written out, with all of its labels."""
     assert isinstance(name, ast.Constant), where

@@ -41,6 +41,15 @@ def test_what_the_api_refuses_is_not_planned(shares):
     assert all(80 <= wait_s <= 88 for wait_s in waits(moves).values())
 
 
+def test_a_budget_too_small_for_the_longest_intervals_says_what_it_takes(shares):
+    """Four streams in ten minutes are a request every 150 seconds, and a little for what nobody plans."""
+    assert shares.missing == 0
+    shares.reprice(NOW_MS, 0.001)
+    assert shares.missing == pytest.approx(4 / 600 / 0.95)
+    shares.reprice(NOW_MS, 20.0)
+    assert shares.missing == 0
+
+
 def test_news_bring_the_siblings_closer(shares):
     """Once; a poll without news moves nobody."""
     shares.polled(CLIENTS, 3, 2, NOW_MS)

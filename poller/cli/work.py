@@ -8,6 +8,7 @@ import click
 
 from poller import daemon
 from poller.actions import Connection
+from poller.assembly import assemble, source
 from poller.check import check as look_at
 from poller.check import tried_connections
 from poller.cli.shared import configuration, told
@@ -18,7 +19,6 @@ from poller.listen import listen as run_listen
 from poller.once import Round, dry_run
 from poller.once import once as run_once
 from poller.progress import polled, progress
-from poller.service import assemble, source
 
 
 @click.command()

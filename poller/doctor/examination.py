@@ -5,10 +5,10 @@ from contextlib import closing
 
 import msgspec
 
+from poller.assembly import source
 from poller.config import Config
 from poller.doctor import Finding, Verdict, local, probes, writing
 from poller.doctor.api import Api
-from poller.service import source
 from poller.settings import SettingError
 from poller.sources import SourceError
 

@@ -11,7 +11,7 @@ from systems.coupontools import Coupontools
 from systems.scenes import SERVERS
 from systems.spaceinvoices import Polled
 
-from poller import breaker, cli, retry, service
+from poller import assembly, breaker, cli, retry, service
 from poller.config import load
 from poller.once import once
 from poller.simulator import Account
@@ -87,8 +87,10 @@ class World:
 
     def hasten(self, monkeypatch):
         """Let no retry wait in this process, its clock go forward by ``pass_s``, and no connection outlive a round."""
-        now_ms, source = service.wall_ms, service.source
-        monkeypatch.setattr(service, "source", lambda *given: self._sources.append(source(*given)) or self._sources[-1])
+        now_ms, source = service.wall_ms, assembly.source
+        monkeypatch.setattr(
+            assembly, "source", lambda *given: self._sources.append(source(*given)) or self._sources[-1]
+        )
         for name, value in ENV.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(retry, "SINK_WAITS_S", (0.0,))
