@@ -107,7 +107,7 @@ def test_the_example_of_a_batch_has_the_id_of_its_events():
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-@pytest.mark.parametrize(("place", "key"), [(1, HMAC), (2, PAIR.public)])
+@pytest.mark.parametrize(("place", "key"), [(1, HMAC), (2, PAIR.public)], ids=["symmetric", "a pair"])
 def test_the_javascript_by_hand_verifies(place, key):
     """As the Python does."""
     cases = json.dumps([[signed(secrets, age_s), body.decode()] for secrets, age_s, body, *_ in CASES])
