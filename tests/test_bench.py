@@ -46,7 +46,7 @@ def test_memory_is_measured_in_a_process_of_its_own():
 def test_a_budget_sees_changes_sooner_than_fixed_intervals_do(tmp_path):
     """At equal requests and in simulated time: a third of the delay at most, where people sit down to work."""
     written = tmp_path / "bench.json"
-    small = ("--orgs", "40", "--hours", "4", "--only", "schedule", "--json", written)
+    small = ("--orgs", "60", "--hours", "4", "--only", "schedule", "--json", written)
     subprocess.run([sys.executable, BENCH / "run.py", *small], check=True, capture_output=True)
     sittings, *_, limits = json.loads(written.read_text())["tables"]
     fixed, ours, ratio = (figure["median"] for figure in sittings["figures"])
