@@ -74,6 +74,15 @@ def test_it_moves(front, port):
     assert not listens(port)
 
 
+@pytest.mark.parametrize(("before", "after"), [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")])  # noqa: S104
+def test_it_opens_up_and_shuts_itself_off_at_its_port(front, port, before, after):
+    """One address is among the others: both cannot be listened on at once."""
+    front.follow(table(port, listen=f"{before}:{port}"))
+    front.follow(table(port, listen=f"{after}:{port}"))
+    assert front._endpoint.address == (after, port)
+    assert listens(port)
+
+
 @pytest.mark.parametrize("why", ["taken", "token"])
 def test_what_cannot_be_changes_nothing(front, port, monkeypatch, why):
     """The old one goes on."""
