@@ -74,7 +74,7 @@ def test_it_moves(front, port):
     assert not listens(port)
 
 
-@pytest.mark.parametrize(("before", "after"), [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")])  # noqa: S104
+@pytest.mark.parametrize(("before", "after"), [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")])
 def test_it_opens_up_and_shuts_itself_off_at_its_port(front, port, before, after):
     """One address is among the others: both cannot be listened on at once."""
     front.follow(table(port, listen=f"{before}:{port}"))
