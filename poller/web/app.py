@@ -13,6 +13,8 @@ import structlog
 
 from poller.listening import HttpTable
 from poller.log import clean
+from poller.stores import StoreError
+from poller.stores.opening import OpeningError
 from poller.web.actions import ACTIONS, Action, Target, Unknown
 from poller.web.door import Door
 from poller.web.exchange import MOST_FIELDS, Answer, Request, fields, json, read, text, write
@@ -56,6 +58,8 @@ def application(site: Site) -> Callable[[WSGIEnvironment, StartResponse], Iterab
             return write(_TOO_MANY_FIELDS, environ["REQUEST_METHOD"], start)
         try:
             found = _answer(site, request)
+        except (StoreError, OpeningError) as error:
+            found = text(HTTPStatus.SERVICE_UNAVAILABLE, clean(str(error)))
         except Exception:
             log.exception("http.broken", path=request.path if request.path in ROUTES else "?")
             found = text(HTTPStatus.INTERNAL_SERVER_ERROR, "a defect in poller; its log says more")

@@ -10,6 +10,8 @@ from structlog.testing import capture_logs
 
 from poller.listening import HttpTable
 from poller.settings import SettingError
+from poller.stores import StoreError
+from poller.stores.opening import OpeningError
 from poller.web import Asked, Endpoint, server
 from poller.web.app import ROUTES
 from poller.web.exchange import BODY_LIMIT
@@ -60,6 +62,15 @@ def test_only_the_ranges_that_are_offered_can_be_asked_for(serve, scripted, quer
 def test_a_query_of_very_many_fields_is_refused(serve, logs, path):
     """Whoever sends it is told, and not the log."""
     assert serve()(path + "?" + "&".join(["a=b"] * 50)).status == 400
+    assert not [line for line in logs if "broken" in line["event"]]
+
+
+@pytest.mark.parametrize("refused", [StoreError("the disk is gone"), OpeningError("the disk is gone")])
+@pytest.mark.parametrize("path", ["/", "/status.json"])
+def test_a_state_that_cannot_be_read_is_said_so(serve, scripted, logs, path, refused):
+    """It is no defect of poller, and the next question may be answered."""
+    scripted.refused = refused
+    assert serve()(path)[::2] == (503, b"the disk is gone\n")
     assert not [line for line in logs if "broken" in line["event"]]
 
 
