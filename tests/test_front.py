@@ -1,5 +1,6 @@
 """The endpoint goes after its table."""
 
+import errno
 import socket
 from contextlib import closing
 
@@ -8,7 +9,7 @@ import pytest
 from poller.front import Front
 from poller.listening import HttpTable
 from poller.settings import SettingError
-from poller.web import Inside
+from poller.web import Inside, server
 
 TOKEN = {"env": "POLLER_TEST_HTTP"}
 
@@ -93,3 +94,18 @@ def test_what_cannot_be_changes_nothing(front, port, monkeypatch, why):
             front.follow(wanted)
     assert listens(port)
     assert front._endpoint.table == table(port)
+
+
+def test_too_many_open_files_leave_the_old_one(front, port, monkeypatch):
+    """A server takes more than its socket."""
+
+    def full(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    front.follow(table(port))
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "create_server", full)
+        with pytest.raises(SettingError, match="Too many open files"):
+            front.follow(table(0))
+    assert front._endpoint.table == table(port)
+    assert listens(port)

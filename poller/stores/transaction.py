@@ -14,7 +14,8 @@ from poller.stores.wal import Wal
 class Transactions:
     """The turns that threads take at ``connection``, to the database at ``path``.
 
-    Whatever SQLite or the disk refuses within one is raised as ``StoreError``. ``undone`` is called after each that failed.
+    Whatever SQLite or the disk refuses within one is raised as ``StoreError``. ``undone`` is called after each that
+    failed.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, undone: Callable[[], None]) -> None:
