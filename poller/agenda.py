@@ -4,12 +4,12 @@ APScheduler is the clock, with one job of its own: to look who is due at the mom
 of many thousand streams would cost it a search through all of them for every turn.
 """
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Lock
-from time import time_ns
 
 import structlog
 from apscheduler.executors.debug import DebugExecutor as InTheLoop
@@ -105,7 +105,7 @@ class Agenda:
             self._plan_look()
 
     def _take(self) -> tuple[str, Callable[[], None]] | None:
-        name = self._due.take(time_ns() // 1_000_000)
+        name = self._due.take(time.time_ns() // 1_000_000)
         return None if name is None else (name, self._jobs.pop(name))
 
     def _work(self, name: str, job: Callable[[], None]) -> None:

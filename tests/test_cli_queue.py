@@ -283,9 +283,7 @@ def test_pausing_what_is_not_there(parked, running, command):
 def test_polls_pause_while_too_much_is_pending(tmp_path, api, account, org):
     """Deliveries go on; status says why; at 80 % polls go on by themselves, and nothing is lost."""
     sinks = file("slow", tmp_path / "events.jsonl")
-    site = Site(
-        tmp_path, api.url, CLIENTS + sinks, patch="from poller import service\nservice.PRESSURE_EVERY_S = 0.1\n"
-    )
+    site = Site(tmp_path, api.url, CLIENTS + sinks, patch="from poller import strain\nstrain.EVERY_S = 0.1\n")
     text = site.config.read_text()
     site.config.write_text(text.replace("[state]\n", "[state]\nmax_pending = 10\n"))
     with site.start() as poller:

@@ -36,7 +36,7 @@ def test_a_poller_that_moves_is_well(tmp_path, api):
 
 def test_one_that_pauses_is_well_and_says_why(tmp_path, api, account):
     """No restart would help."""
-    site = Site(tmp_path, api.url, CLIENTS, patch="from poller import service\nservice.PRESSURE_EVERY_S = 0.1\n")
+    site = Site(tmp_path, api.url, CLIENTS, patch="from poller import strain\nstrain.EVERY_S = 0.1\n")
     site.config.write_text(site.config.read_text().replace("[state]", '[state]\nmax_size = "1KiB"'))
     with site.start() as running:
         running.up()

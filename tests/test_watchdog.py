@@ -100,7 +100,7 @@ def test_without_a_manager_it_runs_as_ever(tmp_path, api, manager):
 def test_it_says_how_it_goes_until_it_ends(tmp_path, api, manager, account):
     """Streams, what is pending, and why polls pause; the last word is that it stops."""
     with Receiver(always=answer(500)) as receiver:
-        patch = HASTE + "from poller import service\nservice.PRESSURE_EVERY_S = 0.1\n"
+        patch = HASTE + "from poller import strain\nstrain.EVERY_S = 0.1\n"
         at = site(tmp_path, api, manager, webhook("hook", receiver.url), patch)
         at.config.write_text(at.config.read_text().replace("[state]", "[state]\nmax_pending = 2"))
         with at.start() as poller:

@@ -70,13 +70,18 @@ KILLS = {
 }
 
 
+def remembered(site):
+    """The whole state, but for where the API is."""
+    return [line for line in site.dump() if "'address'" not in line]
+
+
 @pytest.mark.parametrize("patch", KILLS.values(), ids=KILLS)
 def test_fault_01_02_killed_before_the_commit(site, patch):
     """Nothing of the page is kept; the next poll finds the same changes, under the ids that they would have had."""
     expected = [event["id"] for event in events(site.run("once", "--dry-run").out)]
-    before = site.dump()
+    before = remembered(site)
     assert site.run("once", patch=patch).code == -SIGKILL
-    assert site.dump() == before
+    assert remembered(site) == before
     done = site.run("once")
     assert [event["id"] for event in events(done.out)] == expected
     assert len(set(expected)) == 3
@@ -204,10 +209,10 @@ def test_fault_09_a_signal_in_a_migration(site):
 
 
 QUICK = """
-from poller import generation, service
+from poller import generation, strain
 from poller.stores import opening
 generation.STORE_RETRY_S = generation.LOOK_UP_RETRY_S = 0.2
-service.PRESSURE_EVERY_S = 0.1
+strain.EVERY_S = 0.1
 opening._PRAGMAS += ("busy_timeout = 300",)
 """
 """It gives up on a lock after 0.3 s in place of 5, and tries again after 0.2 s in place of 30."""
@@ -338,7 +343,7 @@ CLOCK = """
 import datetime, time
 from pathlib import Path
 from apscheduler.schedulers import base
-from poller import daemon, retry, service
+from poller import daemon, retry, strain
 
 true_ns, moved = time.time_ns, Path("clock")
 time.time_ns = lambda: true_ns() + int(moved.read_text()) * 10**9
@@ -349,7 +354,7 @@ class Moved(datetime.datetime):
         return datetime.datetime.fromtimestamp(time.time_ns() / 1e9, zone)
 
 base.datetime = Moved
-daemon.CLOCK_LOOK_S = service.PRESSURE_EVERY_S = 0.1
+daemon.CLOCK_LOOK_S = strain.EVERY_S = 0.1
 retry.SINK_WAITS_S = (1.0,)
 """
 """The clock of the process is off by as many seconds as the file says; that one is looked at all the time."""

@@ -6,9 +6,17 @@ from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 import pytest
+import structlog
 
 from poller.listening import HttpTable
 from poller.web import Answered, Endpoint, Inside
+
+
+@pytest.fixture(autouse=True)
+def as_it_comes():
+    """The log on standard output, however tests before this one have configured it."""
+    structlog.reset_defaults()
+
 
 TOKEN = "a-token-of-some-length-0123456789"
 
