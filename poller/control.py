@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import structlog
@@ -24,6 +24,9 @@ log = structlog.get_logger()
 
 _TIMEOUT_S = 10.0
 
+ACCEPT_RETRY_S = 1.0
+"""How long it rests where nobody can be let in."""
+
 Command = Callable[..., dict[str, Any]]
 
 
@@ -33,6 +36,7 @@ class Control:
     def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
         self._path = path
         self._commands = commands
+        self._closed = Event()
         self._socket = socket.socket(socket.AF_UNIX)
         path.unlink(missing_ok=True)
         umask = os.umask(0o177)
@@ -49,6 +53,7 @@ class Control:
 
     def close(self) -> None:
         """Stop listening."""
+        self._closed.set()
         self._path.unlink(missing_ok=True)
         with suppress(OSError):  # closed already
             self._socket.shutdown(socket.SHUT_RDWR)  # closing alone does not wake the thread that accepts
@@ -58,8 +63,11 @@ class Control:
         while True:
             try:
                 connection, _ = self._socket.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if self._closed.wait(ACCEPT_RETRY_S):
+                    return
+                log.warning("control.full", reason=error.strerror)  # too many open files, say: that passes
+                continue
             with connection:
                 connection.settimeout(_TIMEOUT_S)
                 try:

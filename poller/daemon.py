@@ -206,8 +206,9 @@ class Daemon:
         except StoreError as error:
             if not self._signals.stopping:
                 log.warning("tidying.failed", reason=str(error))
-        if not self._signals.stopping:
-            self._agenda.at(wall_ms() + TIDY_EVERY_MS, self._tidy, "tidying")
+        finally:
+            if not self._signals.stopping:
+                self._agenda.at(wall_ms() + TIDY_EVERY_MS, self._tidy, "tidying")
 
     def _commands(self) -> dict[str, Command]:
         """What the socket takes."""

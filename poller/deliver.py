@@ -256,7 +256,6 @@ def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
     loop = f"the drain of {queue.name}"
     while not stop.is_set():
         queue.pulse.turned(loop)
-        queue.wake.clear()
         try:
             pause_s = queue.turn(patient=not until_empty)
         except StoreError as error:
@@ -272,4 +271,5 @@ def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
         if until_empty and pause_s > 0 and not queue.flying:
             break
         queue.wake.wait(pause_s)
+        queue.wake.clear()  # before the looks at what there is and at the stop: what comes behind them wakes the next
     queue.pulse.ended(loop)

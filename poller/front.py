@@ -22,7 +22,7 @@ class Front:
         before = self._endpoint
         if before is not None and before.stands_for(table):
             return
-        if before is None or before.table.listen != table.listen:
+        if before is None or not _in_the_way(before.table, table):
             self._endpoint = self._opened(table)
             if before is not None:
                 before.close()
@@ -44,3 +44,9 @@ class Front:
         if self._endpoint is not None:
             self._endpoint.close()
             self._endpoint = None
+
+
+def _in_the_way(before: HttpTable, after: HttpTable) -> bool:
+    """Whether both cannot be listened on at once: the same port, for one address may stand for all."""
+    old, new = before.address, after.address
+    return old is not None and new is not None and old.port == new.port

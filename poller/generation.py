@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from poller.agenda import Agenda
+from poller.allotment import REPRICE_S
 from poller.config import Config
 from poller.control import Command
 from poller.deliver import drain
@@ -114,17 +115,20 @@ class Generation:
         with self._turn() as goes_on:
             if not goes_on:
                 return
-            wait_s = self.config.source.organizations_every
+            every_s = self.config.source.organizations_every
+            wait_s = min(every_s, LOOK_UP_RETRY_S)
             try:
                 self._adopt()
                 orgs = {organization.id for organization in self.service.source.organizations()}
                 self._unfollow(orgs)
                 self._follow(orgs)
+                wait_s = every_s
             except (SourceError, StoreError) as error:
-                wait_s = CEILING_S if isinstance(error, Denied) else min(wait_s, LOOK_UP_RETRY_S)
+                wait_s = CEILING_S if isinstance(error, Denied) else wait_s
                 if not self.service.stop.is_set():
                     log.warning("organizations.failed", reason=str(error), wait_s=wait_s)
-            self._at(wall_ms() + int(wait_s * 1000), self._look_up, _LOOK_UP)
+            finally:
+                self._at(wall_ms() + int(wait_s * 1000), self._look_up, _LOOK_UP)
 
     def _adopt(self) -> None:
         """Make the state this configuration's, once, and go on with what it knows before the API was asked."""
@@ -167,14 +171,17 @@ class Generation:
     def _reprice(self) -> None:
         """Under a budget: find out anew what a request is worth, and when each stream is worth one."""
         with self._turn() as goes_on:
-            shares = self.service.shares
-            if goes_on and shares:
+            shares, wait_s = self.service.shares, REPRICE_S
+            if not (goes_on and shares):
+                return
+            try:
                 before = shares.missing
                 moves, wait_s = shares.reprice(wall_ms(), self.service.source.rate())
                 if shares.missing and not before:
                     hint = "a higher source.budget or a longer source.max_interval; until then streams wait longer"
                     log.warning("budget.small", takes=f"{shares.missing:.3g}/s", hint=hint)
                 self._move(moves)
+            finally:
                 self._at(wall_ms() + int(wait_s * 1000), self._reprice, _REPRICE)
 
     def _move(self, moves: Iterable[Move]) -> None:
@@ -190,6 +197,8 @@ class Generation:
                     self._poll_and_plan(stream)
                 if shares:
                     self._move(shares.siblings(stream, wall_ms()))
+                    if stream not in self._followed:  # any more
+                        shares.leave(stream)
 
     def _poll_and_plan(self, stream: Stream) -> None:
         next_ms = wall_ms() + int(CEILING_S * 1000)

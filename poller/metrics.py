@@ -10,13 +10,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from poller import __version__
 from poller.breaker import STATES as SINK_STATES
 from poller.breaker import Breaker
 from poller.meter import Labels, Meter
 from poller.plan import Plan
+from poller.reload import Reloaded
 from poller.service import Service, wall_ms
 from poller.stores import StoreError, reading
 from poller.stores.figures import SQLITE, STREAM_STATES, Figures, Queue, Receiver, Streams
@@ -27,20 +28,6 @@ Values = dict[str, dict[Labels, float]]
 
 _SIZES = ("database_bytes", "database_used_bytes", "database_log_bytes", "disk_free_bytes", "disk_size_bytes")
 _UNPOLLED = ("suspended", "paused")
-
-
-class Reloaded(Protocol):
-    """How a reload of the configuration went."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the new one is in use."""
-        ...
-
-    @property
-    def at_ms(self) -> int:
-        """When that was."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

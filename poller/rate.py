@@ -45,7 +45,7 @@ class Bucket:
         delay_s = self._turn()
         if delay_s > LONGEST_HOLD_S:
             raise NoTurn(delay_s)
-        if delay_s > 0 and self._stop.wait(delay_s):
+        if self._stop.is_set() or (delay_s > 0 and self._stop.wait(delay_s)):
             raise NoTurn(None)
         return monotonic()
 

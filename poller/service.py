@@ -182,7 +182,8 @@ class Service:
 
     def _schedule(self, before: Standing, after: Standing, now_ms: int) -> None:
         """Keep a stream's new standing, and tell what alarms it raises."""
-        followed = after.stream.resource in self.plan.watches
+        orgs, watches = self.plan.organizations, self.plan.watches
+        followed = after.stream.resource in watches and (orgs is None or after.stream.org in orgs)
         outgoing = [one for notice in raised(before, after) for one in self._outgoing(notice)] if followed else []
         self.store.schedule(after, outgoing, now_ms)
         if outgoing:

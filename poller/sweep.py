@@ -90,7 +90,7 @@ def _late(poll: Poll, findings: Sequence[Finding], marks: dict[str, Mark], paren
     What is stamped long before the sweep before was rather put there with its old stamp.
     """
     watermark_ms = poll.progress.watermarks.get(parent, UNREAD)
-    if poll.first or watermark_ms == UNREAD:
+    if poll.first or not findings or watermark_ms == UNREAD:
         return poll.progress.late
     overlap_s = overlap.span_s(poll.progress.late, poll.watch.overlap_s)
     to_ms = watermark_ms - int(overlap_s * 1000)

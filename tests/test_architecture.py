@@ -146,6 +146,15 @@ def test_imports_go_downwards_and_packages_stay_with_their_owners(name):
     assert not wrong
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if "." not in name or fnmatchcase(name, "stores.*")])
+def test_the_map_of_files_knows_every_file(name):
+    """Packages as a whole, but for the stores."""
+    text = (ROOT.parent / "docs" / "design.md").read_text()
+    found = text.partition("```\npoller/\n")[2].partition("```")[0]
+    file = name.rpartition(".")[2] + ("/" if MODULES[name].name == "__init__.py" else ".py")
+    assert re.search(rf"(?<!\w){re.escape(file)}", found)
+
+
 @pytest.mark.parametrize("name", [name for name in MODULES if {idea(name), name} & PURE])
 def test_pure_files_ask_no_clock(name):
     """Time comes in as an argument."""

@@ -1,5 +1,6 @@
 """The local socket: one request a connection, a line in, a line out, for its owner alone."""
 
+import errno
 import json
 import os
 import socket
@@ -190,3 +191,19 @@ def test_one_that_says_nothing_is_let_go(control, database, monkeypatch):
         threading.Event().wait(0.02)
         monkeypatch.setattr("poller.control._TIMEOUT_S", 5)
         assert ask(database, "ping") == {}
+
+
+def test_too_many_open_files_end_no_listening(control, database, monkeypatch):
+    """Once there is room again, it answers."""
+    monkeypatch.setattr("poller.control.ACCEPT_RETRY_S", 0.01)
+    accept, failures = socket.socket.accept, iter(range(2))
+
+    def full(listener):
+        if next(failures, None) is not None:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(listener)
+
+    assert ask(database, "ping") == {}
+    monkeypatch.setattr(socket.socket, "accept", full)
+    assert ask(database, "ping") == {}  # the thread was within the accept before
+    assert ask(database, "ping") == {}

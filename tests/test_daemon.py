@@ -48,6 +48,36 @@ def test_a_signal_ends_it_well(tmp_path, api, number):
     assert sorted(path.name for path in tmp_path.glob("poller.db*")) == ["poller.db", "poller.db.lock"]
 
 
+BREAKS_ONCE = """
+from poller import daemon, generation
+from poller.service import Service
+from poller.shares import Shares
+
+generation.LOOK_UP_RETRY_S = generation.REPRICE_S = 0.2
+daemon.TIDY_EVERY_MS = 200
+whole, broken = {where}, []
+
+def breaks(*arguments, **more):
+    if not broken:
+        broken.append(True)
+        raise ZeroDivisionError
+    open("went-on", "w").close()
+    return whole(*arguments, **more)
+
+{where} = breaks
+"""
+
+
+@pytest.mark.parametrize("where", ["Service.adopt", "Service.suspend_unseen", "Service.tidy", "Shares.reprice"])
+def test_a_defect_ends_nothing_that_recurs(tmp_path, api, where):
+    """It is told, and the next time comes."""
+    site = Site(tmp_path, api.url, CLIENTS, **({"budget": "5/s"} if "Shares" in where else {}))
+    with site.start(patch=BREAKS_ONCE.format(where=where)) as poller:
+        poller.until((tmp_path / "went-on").exists)
+        poller.until(lambda: site.baselined(1))
+        assert poller.log("agenda.broken")
+
+
 def test_fault_08_a_hanging_receiver_does_not_keep_it(tmp_path, api, account, org):
     """It gives what is being sent its time, ends within 8 s in all, and sends the event again at the next start."""
     with Receiver(hang()) as receiver:

@@ -266,6 +266,23 @@ def test_a_drain_goes_on_when_woken_and_ends_when_stopped(rig):
     assert rig.sink.sent == ["a1", "b1", "a2"]
 
 
+def test_a_stop_just_before_a_turn_is_not_slept_through(rig, monkeypatch):
+    """Its wake comes when the drain has looked whether to stop and has not yet begun."""
+    stop = threading.Event()
+    turned = rig.queue.pulse.turned
+
+    def stopped_meanwhile(loop):
+        turned(loop)
+        stop.set()
+        rig.queue.wake.set()
+
+    monkeypatch.setattr(rig.queue.pulse, "turned", stopped_meanwhile)
+    thread = threading.Thread(target=drain, args=(rig.queue, stop), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_a_drain_outlives_trouble_of_the_store(rig, monkeypatch):
     """It tries again, and then goes on."""
     monkeypatch.setattr("poller.deliver.STORE_RETRY_S", 0.01)

@@ -1,5 +1,6 @@
 """The endpoint goes after its table."""
 
+import errno
 import socket
 from contextlib import closing
 
@@ -8,7 +9,7 @@ import pytest
 from poller.front import Front
 from poller.listening import HttpTable
 from poller.settings import SettingError
-from poller.web import Inside
+from poller.web import Inside, server
 
 TOKEN = {"env": "POLLER_TEST_HTTP"}
 
@@ -74,6 +75,15 @@ def test_it_moves(front, port):
     assert not listens(port)
 
 
+@pytest.mark.parametrize(("before", "after"), [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")])
+def test_it_opens_up_and_shuts_itself_off_at_its_port(front, port, before, after):
+    """One address is among the others: both cannot be listened on at once."""
+    front.follow(table(port, listen=f"{before}:{port}"))
+    front.follow(table(port, listen=f"{after}:{port}"))
+    assert front._endpoint.address == (after, port)
+    assert listens(port)
+
+
 @pytest.mark.parametrize("why", ["taken", "token"])
 def test_what_cannot_be_changes_nothing(front, port, monkeypatch, why):
     """The old one goes on."""
@@ -84,3 +94,18 @@ def test_what_cannot_be_changes_nothing(front, port, monkeypatch, why):
             front.follow(wanted)
     assert listens(port)
     assert front._endpoint.table == table(port)
+
+
+def test_too_many_open_files_leave_the_old_one(front, port, monkeypatch):
+    """A server takes more than its socket."""
+
+    def full(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    front.follow(table(port))
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "create_server", full)
+        with pytest.raises(SettingError, match="Too many open files"):
+            front.follow(table(0))
+    assert front._endpoint.table == table(port)
+    assert listens(port)

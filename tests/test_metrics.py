@@ -4,7 +4,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from typing import NamedTuple
 
 import pytest
 from needed import needed
@@ -19,6 +18,7 @@ from poller.meter import ROWS, Meter
 from poller.metrics import Scrape, render, values
 from poller.model import Change, Kind, Stream
 from poller.plan import Gate, Plan, Target, Watch
+from poller.reload import Reloaded
 from poller.report import _state
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Outgoing, Progress, Settlement, Standing, Step, Verdict
@@ -247,11 +247,6 @@ def test_a_state_that_cannot_be_read_leaves_the_rest(scrape, tmp_path):
     assert found["poller_polls_paused",] == 1
     assert [value for (name, *_), value in found.items() if name == "poller_build_info"] == [1]
     assert ("poller_database_bytes",) not in found
-
-
-class Reloaded(NamedTuple):
-    ok: bool
-    at_ms: int
 
 
 def test_a_configuration_that_was_never_reloaded_is_well(scrape):

@@ -118,3 +118,11 @@ def test_other_trouble_says_nothing_of_the_rate(stop):
     bucket = Bucket(100, stop)
     bucket.heed(503, bucket.take())
     assert bucket.rate == 100
+
+
+def test_a_stop_ends_turns_that_need_not_wait_too(stop):
+    """What is asked for afterwards finds closed connections."""
+    bucket = Bucket(50, stop)
+    stop.set()
+    with pytest.raises(NoTurn, match="stopping"):
+        bucket.take()

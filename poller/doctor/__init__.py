@@ -1,7 +1,7 @@
 """What ``poller doctor`` looks at: the API, which is documented in part only, and the machine that poller runs on.
 
-``probes`` and ``writing`` ask the API, ``local`` looks at the machine; ``answers`` and ``machine`` are pure, and judge
-what came of it.
+``account``, ``probes`` and ``writing`` ask the API, ``local`` looks at the machine; ``answers`` and ``machine`` are
+pure, and judge what came of it.
 """
 
 from enum import StrEnum

@@ -7,7 +7,7 @@ import msgspec
 
 from poller.assembly import source
 from poller.config import Config
-from poller.doctor import Finding, Verdict, local, probes, writing
+from poller.doctor import Finding, Verdict, account, local, probes, writing
 from poller.doctor.api import Api
 from poller.settings import SettingError
 from poller.sources import SourceError
@@ -26,15 +26,15 @@ def examine(config: Config, *, offline: bool = False, document: str = "") -> Ite
     except SettingError:
         return  # told of already, among the secrets
     with api:
-        account, found = probes.account(api)
+        account_id, found = account.token(api)
         yield from found
-        if account:
-            yield from _asked(api, config, account)
+        if account_id:
+            yield from _asked(api, config, account_id)
             if document:
                 yield writing.payment(api, document)
 
 
-def _asked(api: Api, config: Config, account: str) -> Iterator[Finding]:
+def _asked(api: Api, config: Config, account_id: str) -> Iterator[Finding]:
     expected = "those that are to be followed"
     try:
         with closing(source(config)) as reached:
@@ -44,7 +44,7 @@ def _asked(api: Api, config: Config, account: str) -> Iterator[Finding]:
         return
     verdict = Verdict.OK if orgs else Verdict.FAIL
     yield Finding("organizations", verdict, expected, f"{len(orgs)} to be seen", "" if orgs else "use another token")
-    yield probes.organizations(api, account, orgs)
+    yield account.organizations(api, account_id, orgs)
     known = []
     for found in probes.listings(api, config.plan(), orgs):
         if isinstance(found, Finding):
@@ -52,7 +52,7 @@ def _asked(api: Api, config: Config, account: str) -> Iterator[Finding]:
         else:
             known.append(found)
     yield from probes.asked(api, known)
-    yield probes.included(api, orgs)
+    yield account.included(api, orgs)
 
 
 def plain(found: Sequence[Finding]) -> bytes:

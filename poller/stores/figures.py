@@ -8,17 +8,15 @@ from typing import NamedTuple
 import msgspec
 
 from poller.breaker import Breaker
-from poller.stores import upkeep
+from poller.stores import rows, upkeep
 
 SQLITE = sqlite_version
 """The version of SQLite that this process uses."""
 
 STREAM_STATES = ("following", "baseline", "failing", "suspended", "held", "paused")
 
-_STREAMS = """
-  SELECT {org}, resource,
-    CASE WHEN paused THEN 'paused' WHEN suspended THEN 'suspended' WHEN held_ms IS NOT NULL THEN 'held'
-      WHEN failures > 0 THEN 'failing' WHEN baselined_ms IS NULL THEN 'baseline' ELSE 'following' END,
+_STREAMS = f"""
+  SELECT {{org}}, resource, {rows.STREAM_STATE},
     count(*), sum(live), sum(missing), sum(iif(held_ms IS NULL, 0, missing)), min(polled_ms), min(next_poll_ms),
     count(silent_ms)
   FROM stream GROUP BY 1, 2, 3

@@ -16,10 +16,6 @@ LATE_MS = 120_000
 ENOUGH = 20_000
 """So many deliveries tell how long they take."""
 
-_STATE = """
-  CASE WHEN paused THEN 'paused' WHEN suspended THEN 'suspended' WHEN held_ms IS NOT NULL THEN 'held'
-    WHEN failures THEN 'failing' WHEN baselined_ms IS NULL THEN 'baseline' ELSE 'following' END
-"""
 _LATE = "(NOT paused AND NOT suspended AND next_poll_ms BETWEEN 1 AND :late_ms)"
 _TROUBLE = f"(paused OR suspended OR missing OR failures OR silent_ms IS NOT NULL OR {_LATE})"
 
@@ -58,7 +54,7 @@ class Latency(NamedTuple):
 def groups(view: View, now_ms: int) -> list[Group]:
     """The streams, summed up by resource and state."""
     found = view.rows(
-        f"""SELECT resource, {_STATE}, count(*), sum(live), sum({_LATE}), min(polled_ms)
+        f"""SELECT resource, {rows.STREAM_STATE}, count(*), sum(live), sum({_LATE}), min(polled_ms)
             FROM stream GROUP BY 1, 2 ORDER BY 1, 2""",
         {"late_ms": now_ms - LATE_MS},
     )

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from poller.breaker import Breaker
 from poller.stores import Standing, StoreError, invariants, rows, streams, upkeep
 from poller.stores.figures import Figures, figures
 from poller.stores.opening import ForeignError, LostError, NoStateError
-from poller.stores.schema import APPLICATION_ID
+from poller.stores.schema import APPLICATION_ID, VERSION
 from poller.stores.selection import SELECTED, Selection, selected
 
 
@@ -80,11 +80,21 @@ class View:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()
-        if isinstance(error, sqlite3.OperationalError):
-            raise StoreError(f"{self._path} cannot be read now: {error}") from error
+        with closing(self._connection):
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreError(f"{self._path} cannot be read now: {self._version() or error}") from error
         if isinstance(error, sqlite3.DatabaseError):
             raise LostError(f"{self._path} is damaged: {error}") from error
+
+    def _version(self) -> str:
+        """Why what this version looks for may not be there; empty where it should be."""
+        with suppress(sqlite3.Error):
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if version < VERSION:
+                return "an older poller wrote it; start this one, which brings it up to date"
+            if version > VERSION:
+                return "a newer poller wrote it; use the commands of that version"
+        return ""
 
     def rows(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """What a statement of this package finds."""

@@ -16,6 +16,12 @@ STANDING = f"""
   decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms, history
 """
 
+STREAM_STATE = """
+  CASE WHEN paused THEN 'paused' WHEN suspended THEN 'suspended' WHEN held_ms IS NOT NULL THEN 'held'
+    WHEN failures > 0 THEN 'failing' WHEN baselined_ms IS NULL THEN 'baseline' ELSE 'following' END
+"""
+"""How a stream stands, in one word: what an operator should hear first."""
+
 
 def standing(row: tuple[Any, ...]) -> Standing:
     """A row of ``STANDING`` columns as a value."""

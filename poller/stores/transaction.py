@@ -14,7 +14,8 @@ from poller.stores.wal import Wal
 class Transactions:
     """The turns that threads take at ``connection``, to the database at ``path``.
 
-    Whatever SQLite refuses within one is raised as ``StoreError``. ``undone`` is called after each that failed.
+    Whatever SQLite or the disk refuses within one is raised as ``StoreError``. ``undone`` is called after each that
+    failed.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, undone: Callable[[], None]) -> None:
@@ -55,7 +56,7 @@ def _as_store_error() -> Iterator[None]:
     began = monotonic()
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:  # its disk may be gone
         busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
         waited = f" (waited {monotonic() - began:.1f} s)" if busy else ""
         raise StoreError(f"the state cannot be used now: {error}{waited}") from error

@@ -6,7 +6,6 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import msgspec
@@ -14,9 +13,11 @@ import structlog
 
 from poller.listening import HttpTable
 from poller.log import clean
+from poller.stores import StoreError
+from poller.stores.opening import OpeningError
 from poller.web.actions import ACTIONS, Action, Target, Unknown
 from poller.web.door import Door
-from poller.web.exchange import Answer, Request, json, read, text, write
+from poller.web.exchange import MOST_FIELDS, Answer, Request, fields, json, read, text, write
 from poller.web.inside import Asked, Inside
 from poller.web.summary import page
 
@@ -44,14 +45,21 @@ class Site:
 
 Handler = Callable[[Site, Request], Answer]
 
+_TOO_MANY_FIELDS = text(HTTPStatus.BAD_REQUEST, f"no more than {MOST_FIELDS} fields")
+
 
 def application(site: Site) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
     """The WSGI application of a site."""
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        request = read(environ)
+        try:
+            request = read(environ)
+        except ValueError:
+            return write(_TOO_MANY_FIELDS, environ["REQUEST_METHOD"], start)
         try:
             found = _answer(site, request)
+        except (StoreError, OpeningError) as error:
+            found = text(HTTPStatus.SERVICE_UNAVAILABLE, clean(str(error)))
         except Exception:
             log.exception("http.broken", path=request.path if request.path in ROUTES else "?")
             found = text(HTTPStatus.INTERNAL_SERVER_ERROR, "a defect in poller; its log says more")
@@ -133,7 +141,10 @@ def _sign_in(site: Site, request: Request) -> Answer:
     refused = site.door.foreign(request) or site.door.too_many(request)
     if refused:
         return refused
-    form = dict(parse_qsl(request.body.decode(errors="replace"), max_num_fields=5))
+    try:
+        form = fields(request.body.decode(errors="replace"))
+    except ValueError:
+        return _TOO_MANY_FIELDS
     cookie = site.door.sign_in(request, form.get("token", ""))
     if cookie is None:
         log.warning("http.denied", remote=request.remote)

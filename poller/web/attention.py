@@ -14,7 +14,7 @@ class Level(StrEnum):
     WATCH = "watch"
 
 
-class Notice(NamedTuple):
+class Concern(NamedTuple):
     """One thing to see to. ``what`` names it, ``text`` says what is the case and what to do.
 
     ``actions`` are those that may be done to ``target``.
@@ -27,27 +27,27 @@ class Notice(NamedTuple):
     target: Mapping[str, str] = {}
 
 
-def notices(found: Found) -> list[Notice]:
+def concerns(found: Found) -> list[Concern]:
     """All of them, those that need a person first."""
-    every = [notice for look in _LOOKS for notice in look(found)]
-    return sorted(every, key=lambda notice: notice.level == Level.WATCH)
+    every = [concern for look in _LOOKS for concern in look(found)]
+    return sorted(every, key=lambda concern: concern.level == Level.WATCH)
 
 
-def _polls(found: Found) -> Iterator[Notice]:
+def _polls(found: Found) -> Iterator[Concern]:
     if found["polls_paused"]:
-        yield Notice(
+        yield Concern(
             Level.ACT, "Polls pause", f"{found['polls_paused']}. Deliveries go on, and polls once that is over."
         )
 
 
-def _reload(found: Found) -> Iterator[Notice]:
+def _reload(found: Found) -> Iterator[Concern]:
     reloaded = found.get("reloaded") or {}
     if reloaded.get("ok") is False:
         text = f"{reloaded.get('error', '')} The configuration from before is still in force."
-        yield Notice(Level.ACT, "The new configuration was refused", text)
+        yield Concern(Level.ACT, "The new configuration was refused", text)
 
 
-def _deletions(found: Found) -> Iterator[Notice]:
+def _deletions(found: Found) -> Iterator[Concern]:
     for row in found["missing"]:
         if row["held_since"]:
             every = row["missing"] + row["records"]
@@ -61,17 +61,17 @@ def _deletions(found: Found) -> Iterator[Notice]:
                 "If that stays so and they were deleted, approve."
             )
         level = Level.ACT if row["held_since"] else Level.WATCH
-        yield Notice(level, f"Deletions held in {row['stream']}", text, ("approve", "reject"), {"name": row["stream"]})
+        yield Concern(level, f"Deletions held in {row['stream']}", text, ("approve", "reject"), {"name": row["stream"]})
 
 
-def _floods(found: Found) -> Iterator[Notice]:
+def _floods(found: Found) -> Iterator[Concern]:
     for row in found["held"]:
         text = f"{_count(row['held'], 'delivery', 'deliveries')}, more than the route lets through at a time."
         actions = ("approve", "reject")
-        yield Notice(Level.ACT, f"Deliveries held by route {row['route']}", text, actions, {"name": row["route"]})
+        yield Concern(Level.ACT, f"Deliveries held by route {row['route']}", text, actions, {"name": row["route"]})
 
 
-def _sinks(found: Found) -> Iterator[Notice]:
+def _sinks(found: Found) -> Iterator[Concern]:
     for row in found["sinks"]:
         name, error = row["sink"], row["error"]
         waiting = _count(row["pending"], "delivery waits", "deliveries wait")
@@ -79,33 +79,33 @@ def _sinks(found: Found) -> Iterator[Notice]:
             text = (
                 f"{_count(row['parked'], 'delivery was', 'deliveries were')} given up. Mend the receiver, then retry."
             )
-            yield Notice(Level.ACT, f"Dead letters of {name}", text, ("retry",), {"sink": name})
+            yield Concern(Level.ACT, f"Dead letters of {name}", text, ("retry",), {"sink": name})
         if row["state"] == "paused":
-            yield Notice(Level.ACT, f"Sink {name} is paused", f"{error}. {waiting}.", ("resume",), {"name": name})
+            yield Concern(Level.ACT, f"Sink {name} is paused", f"{error}. {waiting}.", ("resume",), {"name": name})
         elif row["state"] == "open":
-            yield Notice(
+            yield Concern(
                 Level.WATCH, f"Sink {name} is away", f"{error}. {waiting}; it is tried again.", (), {"name": name}
             )
 
 
-def _unrouted(found: Found) -> Iterator[Notice]:
+def _unrouted(found: Found) -> Iterator[Concern]:
     lost = found["counts"]["parked"] - sum(row["parked"] for row in found["sinks"])
     if lost > 0:
         text = (
             f"{_count(lost, 'event has', 'events have')} no sink: a condition of a route failed. Mend it, then retry."
         )
-        yield Notice(Level.ACT, "Dead letters of no sink", text, ("retry",), {"sink": ""})
+        yield Concern(Level.ACT, "Dead letters of no sink", text, ("retry",), {"sink": ""})
 
 
-def _streams(found: Found) -> Iterator[Notice]:
+def _streams(found: Found) -> Iterator[Concern]:
     states = found["summary"]["states"]
     for state, level, text in _STATES:
         count = states.get(state, 0)
         if count:
-            yield Notice(level, f"{_count(count, 'stream', 'streams')} {state}", text, (), {})
+            yield Concern(level, f"{_count(count, 'stream', 'streams')} {state}", text, (), {})
     late = found["summary"]["late"]
     if late and not found["polls_paused"]:
-        yield Notice(
+        yield Concern(
             Level.ACT, f"{_count(late, 'stream', 'streams')} late", "Polls are overdue by more than two minutes."
         )
 
@@ -118,27 +118,27 @@ _STATES = (
 )
 
 
-def _silent(found: Found) -> Iterator[Notice]:
+def _silent(found: Found) -> Iterator[Concern]:
     count = found["counts"].get("silent", 0)
     if count:
         names = [row["stream"] for row in found["silent"][:3]]
         text = "No change for far longer than it is used to: is all well where its records come from?"
         told = f"{', '.join(names)}{' and others' if count > len(names) else ''}. {text}" if names else text
-        yield Notice(Level.WATCH, f"{_count(count, 'stream is', 'streams are')} silent", told)
+        yield Concern(Level.WATCH, f"{_count(count, 'stream is', 'streams are')} silent", told)
 
 
-def _quarantine(found: Found) -> Iterator[Notice]:
+def _quarantine(found: Found) -> Iterator[Concern]:
     count = found["counts"]["quarantined"]
     if count:
         text = "Not followed until the API shows them whole."
-        yield Notice(Level.WATCH, f"{_count(count, 'record', 'records')} in quarantine", text)
+        yield Concern(Level.WATCH, f"{_count(count, 'record', 'records')} in quarantine", text)
 
 
 def _count(count: int, one: str, more: str) -> str:
     return f"{count:,} {one if count == 1 else more}"
 
 
-_LOOKS: tuple[Callable[[Found], Iterator[Notice]], ...] = (
+_LOOKS: tuple[Callable[[Found], Iterator[Concern]], ...] = (
     _polls,
     _reload,
     _deletions,

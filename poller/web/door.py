@@ -60,7 +60,7 @@ class Door:
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         if site is None and origin is None and "authorization" in request.headers:
             return None  # no browser: none sends a token by itself
-        own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+        own = origin is None or origin.partition("://")[2] == request.headers.get("host")
         if own and (site == "same-origin" or (site is None and origin is not None)):
             return None
         return text(

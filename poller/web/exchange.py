@@ -11,6 +11,8 @@ import msgspec
 
 BODY_LIMIT = 16_384
 """Bytes of a request's body."""
+MOST_FIELDS = 20
+"""Fields of a query or of a form."""
 
 _SOURCES = {
     "default-src": "'none'",
@@ -74,8 +76,13 @@ def json(status: HTTPStatus, value: dict[str, Any], *headers: tuple[str, str]) -
     return Answer(status, msgspec.json.encode(value), "application/json", headers)
 
 
+def fields(encoded: str) -> dict[str, str]:
+    """The fields of a query or of a form; raises ``ValueError`` where they are too many."""
+    return dict(parse_qsl(encoded, max_num_fields=MOST_FIELDS))
+
+
 def read(environ: WSGIEnvironment) -> Request:
-    """The request in the words of WSGI; its body only where it should have one."""
+    """The request in the words of WSGI, its body only where it should have one; raises ``ValueError`` as ``fields``."""
     headers = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)
         for name, value in environ.items()
@@ -85,7 +92,7 @@ def read(environ: WSGIEnvironment) -> Request:
     return Request(
         method,
         environ.get("PATH_INFO", "") or "/",
-        dict(parse_qsl(environ.get("QUERY_STRING", ""), max_num_fields=20)),
+        fields(environ.get("QUERY_STRING", "")),
         headers,
         environ.get("REMOTE_ADDR", ""),
         environ["wsgi.input"].read(BODY_LIMIT) if method == "POST" else b"",

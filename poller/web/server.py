@@ -53,9 +53,13 @@ class Endpoint:
         self._sockets: dict[int, Any] = {}
         site = Site(table, inside, door)
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it speaks of every request that waits a moment
-        self._server: Any = create_server(
-            application(site), self._sockets, sockets=[listener], ident="poller", **_LIMITS
-        )
+        try:
+            self._server: Any = create_server(
+                application(site), self._sockets, sockets=[listener], ident="poller", **_LIMITS
+            )
+        except OSError as error:  # too many open files, say
+            listener.close()
+            raise _unable(where, error) from error
         self._over = Event()
         self._thread = Thread(target=self._serve, name="http", daemon=True)
         self._thread.start()
@@ -114,5 +118,9 @@ def _listener(where: Address) -> socket.socket:
     try:
         return socket.create_server(where, family=family)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise SettingError(f"http.listen: {where.shown} cannot be listened on: {why}") from error
+        raise _unable(where, error) from error
+
+
+def _unable(where: Address, error: OSError) -> SettingError:
+    why = error.strerror or str(error)
+    return SettingError(f"http.listen: {where.shown} cannot be listened on: {why}")

@@ -11,7 +11,7 @@ from poller import __version__, report
 from poller.model import Kind, format_time
 from poller.stores import StoreError, history, reading
 from poller.stores.opening import OpeningError
-from poller.web.attention import notices
+from poller.web.attention import concerns
 from poller.web.fresh import Fresh
 from poller.web.inside import Asked
 
@@ -78,7 +78,7 @@ class Status:
                 "events": [event(stored) for stored in history.newest(view, MOST_EVENTS)],
             }
         found["parked"] = [row | {"settled": _time(row["settled_ms"])} for row in found["parked"]]
-        return found | {"attention": [notice._asdict() for notice in notices(found)]}
+        return found | {"attention": [concern._asdict() for concern in concerns(found)]}
 
     def _look_back(self, hours: int) -> dict[str, Any]:
         width_ms = hours * 3_600_000 // _BUCKETS

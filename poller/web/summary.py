@@ -15,7 +15,7 @@ def page(template: str, found: Mapping[str, Any] | None) -> str:
 
 
 def _summary(found: Mapping[str, Any]) -> str:
-    notices = [f"<strong>{escape(row['what'])}</strong>: {escape(row['text'])}" for row in found["attention"]]
+    concerns = [f"<strong>{escape(row['what'])}</strong>: {escape(row['text'])}" for row in found["attention"]]
     sinks = [
         f"{row['sink']}: {row['state']}, {row['pending']:,} pending, {row['parked']:,} parked" for row in found["sinks"]
     ]
@@ -24,7 +24,7 @@ def _summary(found: Mapping[str, Any]) -> str:
     return "".join(
         (
             f"<p>As of {escape(found['now'])}. Without JavaScript this page does not update itself.</p>",
-            _list("Needs attention", notices or ["Nothing. All is well."]),
+            _list("Needs attention", concerns or ["Nothing. All is well."]),
             _list("Streams", map(escape, states or ["None yet"])),
             _list("Sinks", map(escape, sinks or ["None had a delivery yet"])),
             _list("Last events", map(escape, events or ["None yet"])),

@@ -1,5 +1,6 @@
 """The store in a file: whole or not at all, in order, and as it was."""
 
+import errno
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -523,3 +524,14 @@ def test_quarantine_is_counted_and_cleared(store, feed, now_ms):
     assert store.quarantined(feed.stream) == 1
     store.clear_quarantine(feed.stream, now_ms + 11)
     assert store.quarantined(feed.stream) == 0
+
+
+def test_a_disk_that_is_gone_is_trouble_of_the_state(store, monkeypatch):
+    """As all that it cannot do now."""
+
+    def gone(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("os.statvfs", gone)
+    with pytest.raises(StoreError, match="Input/output error"):
+        store.load()

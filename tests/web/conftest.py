@@ -79,7 +79,7 @@ class Scripted:
 
     def __init__(self):
         self.health = self.ready = ""
-        self.slow = None
+        self.slow = self.refused = None
         self.calls = []
         self.found = {"count": 3, "found": True}
         self.asked = []
@@ -96,6 +96,8 @@ class Scripted:
 
         def status(asked):
             self.asked.append(asked)
+            if self.refused:
+                raise self.refused
             return dict(self.status)
 
         return Inside(

@@ -6,15 +6,24 @@ import threading
 
 import pytest
 from process import eventually
+from structlog.testing import capture_logs
 
 from poller.listening import HttpTable
 from poller.settings import SettingError
+from poller.stores import StoreError
+from poller.stores.opening import OpeningError
 from poller.web import Asked, Endpoint, server
 from poller.web.app import ROUTES
 from poller.web.exchange import BODY_LIMIT
 
 READABLE = [path for path, methods in ROUTES.items() if "GET" in methods]
 WRITABLE = [path for path, methods in ROUTES.items() if "POST" in methods]
+
+
+@pytest.fixture
+def logs():
+    with capture_logs() as lines:
+        yield lines
 
 
 @pytest.mark.parametrize("probe", ["healthz", "readyz"])
@@ -47,6 +56,36 @@ def test_only_the_ranges_that_are_offered_can_be_asked_for(serve, scripted, quer
     """Each costs what is known."""
     assert serve()(f"/status.json?{query}").status in (400, 200)
     assert {asked.hours for asked in scripted.asked} <= {24}
+
+
+@pytest.mark.parametrize("path", ["/status.json", "/nothing"])
+def test_a_query_of_very_many_fields_is_refused(serve, logs, path):
+    """Whoever sends it is told, and not the log."""
+    assert serve()(path + "?" + "&".join(["a=b"] * 50)).status == 400
+    assert not [line for line in logs if "broken" in line["event"]]
+
+
+@pytest.mark.parametrize("refused", [StoreError("the disk is gone"), OpeningError("the disk is gone")])
+@pytest.mark.parametrize("path", ["/", "/status.json"])
+def test_a_state_that_cannot_be_read_is_said_so(serve, scripted, logs, path, refused):
+    """It is no defect of poller, and the next question may be answered."""
+    scripted.refused = refused
+    assert serve()(path)[::2] == (503, b"the disk is gone\n")
+    assert not [line for line in logs if "broken" in line["event"]]
+
+
+def test_a_form_of_very_many_fields_is_refused(serve, logs):
+    """It is not that of the page."""
+    ask = serve(token=True)
+    assert ask("/sign-in", "POST", b"&".join([b"token=x"] * 50), Origin=ask.own).status == 400
+    assert not [line for line in logs if "broken" in line["event"]]
+
+
+def test_an_origin_that_is_none_is_foreign(serve, logs):
+    """It cannot be read as an address."""
+    ask = serve(token=True)
+    assert ask("/sign-in", "POST", b"token=x", Origin="http://[").status == 403
+    assert not [line for line in logs if "broken" in line["event"]]
 
 
 @pytest.mark.parametrize("path", READABLE)

@@ -11,7 +11,7 @@ from poller.stores.history import Counted, Group, Latency
 from poller.stores.reading import Stored
 from poller.stores.sqlite import SqliteStore
 from poller.web import Asked, Status
-from poller.web.attention import notices
+from poller.web.attention import concerns
 from poller.web.status import MOST_STREAMS, by_kind, by_sink, event, name, summary
 from poller.web.summary import page
 
@@ -115,7 +115,7 @@ def test_latencies_are_put_into_their_buckets():
 
 def test_all_is_well():
     """Where nothing is to be seen to."""
-    assert notices(WELL) == []
+    assert concerns(WELL) == []
 
 
 def sink(**more):
@@ -157,15 +157,15 @@ def stream(**more):
 )
 def test_what_needs_a_person_is_told_apart(found, level, what, actions):
     """From what will be well by itself; with what may be done."""
-    (notice,) = notices(WELL | found)
-    assert (notice.level, notice.what, notice.actions) == (level, what, actions)
-    assert notice.text
+    (concern,) = concerns(WELL | found)
+    assert (concern.level, concern.what, concern.actions) == (level, what, actions)
+    assert concern.text
 
 
 def test_what_needs_a_person_comes_first():
     """Whatever it is."""
     found = WELL | {"sinks": [sink(state="open"), sink(state="paused")], "polls_paused": "full"}
-    assert [notice.level for notice in notices(found)] == ["act", "act", "watch"]
+    assert [concern.level for concern in concerns(found)] == ["act", "act", "watch"]
 
 
 def test_the_page_without_a_script_escapes_everything():

@@ -1,0 +1,83 @@
+"""A state that an older version of poller left goes on under this one: nothing is told twice, nothing is lost."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from process import TOKEN, Site, only
+
+from poller.simulator import Account, Simulator
+from poller.stores.reading import View
+from poller.stores.schema import VERSION, migrations
+
+ADDED = {2: ("rhythm", "failing_ms", "silent_ms"), 3: ("history", "late")}
+"""The columns of a stream that came after each of these versions."""
+
+
+@pytest.fixture
+def account():
+    return Account(token=TOKEN, organizations=1, seed=1)
+
+
+@pytest.fixture
+def org(account):
+    return account.organizations[0]
+
+
+@pytest.fixture
+def site(tmp_path, account, org):
+    """Five clients are known, one of them through an event that was delivered; the breaker of its sink has a past."""
+    with Simulator(account) as api:
+        account.bulk_create(org, "clients", 4)
+        found = Site(tmp_path, api.url, only("clients") + '\n[sinks.file]\nkind = "file"\npath = "events"\n')
+        assert found.run("once").code == 0
+        account.create(org, "clients")
+        assert found.run("once").code == 0
+        yield found
+
+
+def as_left_by(site, version):
+    """Take from the state what later versions put into it."""
+    with closing(sqlite3.connect(site.database, isolation_level=None)) as connection:
+        for column in (column for before, added in ADDED.items() if before >= version for column in added):
+            connection.execute(f"ALTER TABLE stream DROP COLUMN {column}")
+        later = [step.name for step in migrations._migrations[version:]]
+        assert later
+        for name in later:
+            connection.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [name])
+        connection.execute("""UPDATE sink SET breaker = '{"failures":2,"error":"HTTP 500"}'""")
+        connection.execute(f"PRAGMA user_version = {version}")
+
+
+def told(site):
+    lines = (site.folder / "events").read_text().splitlines()
+    return [json.loads(line)["type"].rpartition("client.")[2] for line in lines]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_older_state_goes_on(site, account, org, version):
+    """What changed meanwhile is told once, what did not is not, and what was told is not told again."""
+    as_left_by(site, version)
+    account.update(org, "clients", site.query("SELECT min(id) FROM mark")[0][0], {"name": "another"})
+    with site.start() as poller:
+        poller.until(lambda: told(site) == ["created", "updated"])
+        account.create(org, "clients")
+        poller.until(lambda: told(site) == ["created", "updated", "created"])
+        assert poller.stop().code == 0
+        assert not [line for line in poller.log() if line["level"] in ("error", "critical")]
+    assert site.query("PRAGMA user_version") == [(VERSION,)]
+    assert site.query("SELECT live, polls > 0 FROM stream") == [(6, 1)]
+    assert site.run("verify").code == 0
+
+
+def test_an_older_state_is_read_once_it_was_upgraded(site):
+    """Until then a command says why it cannot; a backup can be made all the same."""
+    as_left_by(site, 2)
+    done = site.run("status")
+    assert (done.code, "an older poller wrote it" in done.err) == (74, True), done.err
+    assert site.run("backup", str(site.folder / "kept.db")).code == 0
+    with View(site.folder / "kept.db") as view:
+        assert view.rows("PRAGMA user_version", {}) == [(2,)]
+    assert site.run("once").code == 0
+    assert site.run("status").code == 0
