@@ -145,10 +145,12 @@ class StateTable(Strict):
     """``[state]``: where the database is, what it keeps for how long, and how large it may become.
 
     A relative path is relative to the working directory. At ``max_pending`` deliveries of a sink, at
-    ``max_size``, or below ``min_free`` on the disk, polls pause until it is 80 % of that.
+    ``max_size``, or below ``min_free`` on the disk, polls pause until it is 80 % of that. A path on a network file
+    system is refused unless ``allow_network`` insists.
     """
 
     path: FilePath = STATE
+    allow_network: bool = False
     keep: Interval = 14 * 86400.0
     keep_parked: Interval = 30 * 86400.0
     give_up: Interval = 14 * 86400.0
