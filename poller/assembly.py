@@ -25,7 +25,7 @@ def source(config: Config, stop: threading.Event | None = None, meter: Meter | N
     return SpaceInvoices(
         table.token.reveal(),
         base_url=table.base_url,
-        rate=min(table.rate, table.budget or table.rate),
+        rate=table.allowed(),
         organizations=table.organizations,
         stop=stop,
         meter=meter,

@@ -25,7 +25,7 @@ from poller.pressure import Limits, Load
 from poller.pulse import Pulse
 from poller.running import Tools
 from poller.schedule import after_poll
-from poller.shares import Shares
+from poller.shares import Requests, Shares
 from poller.signs import Signs
 from poller.sinks import Sink
 from poller.sources import Denied, Source, SourceError
@@ -168,7 +168,7 @@ class Service:
         standing = after_poll(
             before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random(), worth_s=worth_s
         )
-        standing = alarmed(standing, watch.longest_s or watch.every_s, now_ms)
+        standing = alarmed(standing, watch.slowest_s, now_ms)
         standing = replace(standing, history=history)
         self._schedule(before, standing, now_ms)
         return standing
@@ -194,6 +194,10 @@ class Service:
 
     def _outgoing(self, notice: Notice | None) -> list[Outgoing]:
         return self.tools.outgoing(notice)
+
+    def requests(self) -> Requests:
+        """How many requests a second may be made now."""
+        return Requests(self.plan.allowed, self.source.rate(), self.plan.budget)
 
     @property
     def pressed(self) -> str:

@@ -119,6 +119,10 @@ class SourceTable(Strict):
     full_sweep: Annotated[int, Field(ge=1)] = 4
     origin: Annotated[str, AfterValidator(_origin)] = "poller"
 
+    def allowed(self) -> float:
+        """How many requests a second the key may make: the rate, or a budget below it."""
+        return min(self.rate, self.budget or self.rate)
+
 
 class ResourceTable(Strict):
     """One row of ``[resources]``; what it does not say is as in ``[source]``.
