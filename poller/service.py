@@ -218,7 +218,12 @@ class Service:
 
     def tidy(self, keep: Keep) -> None:
         """Forget what has served its time, a chunk after the other."""
-        while not self.stop.is_set() and self.store.tidy(keep, wall_ms()):
+        while not self.stop.is_set():
+            tidied = self.store.tidy(keep, wall_ms())
+            for sink, expired in tidied.expired.items():
+                self.meter.count("deliveries", expired, sink=sink, outcome="parked")
+            if not tidied.done:
+                return
             self.stop.wait(TIDY_PAUSE_S)
 
     def adopt(self) -> None:
