@@ -15,6 +15,7 @@ from poller.settings import SettingError
 from poller.shaped import Shaped, Shapes
 from poller.sinks import Sink, SinkConfig
 from poller.sources.spaceinvoices import SpaceInvoices
+from poller.stores.place import refuse_remote
 from poller.stores.sqlite import SqliteStore
 
 
@@ -24,7 +25,7 @@ def source(config: Config, stop: threading.Event | None = None, meter: Meter | N
     return SpaceInvoices(
         table.token.reveal(),
         base_url=table.base_url,
-        rate=min(table.rate, table.budget or table.rate),
+        rate=table.allowed(),
         organizations=table.organizations,
         stop=stop,
         meter=meter,
@@ -38,6 +39,8 @@ def assemble(config: Config, *, accept_loss: bool = False, state: Path | None = 
     ``SettingError`` and ``OpeningError``.
     """
     path = state or config.state.path
+    if not config.state.allow_network:
+        refuse_remote(path)
     return _put_together(
         config, lambda name: SqliteStore(path, name, accept_loss=accept_loss), {}, Meter(), deliver=deliver
     )

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from poller.model import Kind, Stream
 from poller.outline import Changes, Known, Outline, QueueChange, Receiver, RouteChange, Setting, StreamChange, Way, What
-from poller.plan import Plan, Watch
+from poller.plan import Plan
 from poller.stores import Standing
 
 
@@ -37,11 +37,7 @@ def _remembered(standing: Standing) -> bool:
 def hastened(before: Plan, after: Plan) -> frozenset[str]:
     """The resources that are to be polled more often than before."""
     old = before.watches
-    return frozenset(name for name, new in after.watches.items() if name in old and _slowest(new) < _slowest(old[name]))
-
-
-def _slowest(watch: Watch) -> float:
-    return watch.longest_s or watch.every_s
+    return frozenset(name for name, new in after.watches.items() if name in old and new.slowest_s < old[name].slowest_s)
 
 
 ANY = "*"

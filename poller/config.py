@@ -72,7 +72,8 @@ class Config(Strict):
         origin = self.source.origin if ways.stamps else ""
         watches = {watch.resource.name: watch for watch in self.watches()}
         source = self.source
-        return Plan(watches, ways.routes, sinks, origin, source.base_url, source.organizations, source.budget)
+        orgs, budget, allowed = source.organizations, source.budget, source.allowed()
+        return Plan(watches, ways.routes, sinks, origin, source.base_url, orgs, budget, allowed)
 
     def watches(self) -> Sequence[Watch]:
         """What is followed, in the order of ``plan``."""

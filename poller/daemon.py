@@ -132,7 +132,7 @@ class Daemon:
 
     def _running(self) -> Running:
         told = self._ping()
-        return Running(told["pid"], told["pressed"], told["resources"], told["reloaded"])
+        return Running(told["pid"], told["pressed"], told["resources"], told["reloaded"], told["requests"])
 
     def _metrics(self, accept: str) -> Answered:
         generation = self._generation
@@ -226,6 +226,7 @@ class Daemon:
             "resources": list(service.plan.watches),
             "reloaded": self.reloaded and asdict(self.reloaded),
             "answered": self._answered,
+            "requests": service.requests()._asdict(),
         }
 
     def _outline(self) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from poller.stores.figures import STREAM_STATES
 _RESOURCE: Mapping[str, None] = {"resource": None}
 _SINK: Mapping[str, None] = {"sink": None}
 
+BOUNDS = ("shortest", "longest")
+
 GAUGES: Mapping[str, Row] = {
     row.name: row
     for row in (
@@ -26,7 +28,23 @@ GAUGES: Mapping[str, Row] = {
         ),
         Row("streams", "Streams by state.", {"resource": None, "state": STREAM_STATES}),
         Row("streams_silent", "Streams that have not changed for much longer than they ever do.", _RESOURCE),
-        Row("stream_interval_seconds", "How often each stream is polled, as configured.", _RESOURCE),
+        Row(
+            "request_rate",
+            "Requests a second that the key may make now: what refusals (429) have left of the limit.",
+            {},
+        ),
+        Row("request_rate_limit", "Requests a second that the key may make, as configured.", {}),
+        Row("request_budget", "Requests a second that all polls share; none without a budget.", {}),
+        Row(
+            "stream_interval_seconds",
+            "How often each stream is polled, as configured; under a budget, the longest that it may wait.",
+            _RESOURCE,
+        ),
+        Row(
+            "stream_planned_interval_seconds",
+            "Under a budget: the shortest and the longest interval that streams are polled at just now.",
+            {"resource": None, "bound": BOUNDS},
+        ),
         Row(
             "stream_oldest_poll_timestamp_seconds",
             "The last good poll of the stream whose last good poll is oldest.",

@@ -16,7 +16,7 @@ from poller.control import Command
 from poller.deliver import drain
 from poller.model import Stream
 from poller.operations import operations
-from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
+from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms, sooner_ms
 from poller.service import DRAIN_S, Service, wall_ms
 from poller.shares import Move
 from poller.sources import Denied, SourceError
@@ -147,15 +147,10 @@ class Generation:
             stream, watch = standing.stream, self.service.plan.watches[standing.stream.resource]
             if self.service.shares:
                 self.service.shares.follow(stream, standing.history, watch)
-            first_ms = first_poll_ms(
-                standing,
-                watch,
-                now_ms=wall_ms(),
-                spread_s=len(new) / self.config.source.rate,
-                chance=random.random(),
-            )
+            now_ms, spread_s, chance = wall_ms(), len(new) / self.config.source.rate, random.random()
+            first_ms = first_poll_ms(standing, watch, now_ms=now_ms, spread_s=spread_s, chance=chance)
             if stream.resource in self._hastened:
-                first_ms = min(first_ms, wall_ms() + int(watch.every_s * 1000))
+                first_ms = sooner_ms(first_ms, standing, watch, now_ms=now_ms, spread_s=spread_s, chance=chance)
             self._followed.add(stream)
             self._at(first_ms, self._poll, stream.name, stream)
         if new and self.service.shares:

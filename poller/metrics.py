@@ -6,8 +6,8 @@ configuration has resources, triggers and sinks, however much is followed.
 
 import platform
 from collections import defaultdict
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +15,12 @@ from typing import NamedTuple
 from poller import __version__
 from poller.breaker import STATES as SINK_STATES
 from poller.breaker import Breaker
+from poller.gauges import BOUNDS
 from poller.meter import Labels, Meter
 from poller.plan import Plan
 from poller.reload import Reloaded
 from poller.service import Service, wall_ms
+from poller.shares import Requests, Span
 from poller.stores import StoreError, reading
 from poller.stores.figures import SQLITE, STREAM_STATES, Figures, Queue, Receiver, Streams
 from poller.stores.opening import OpeningError
@@ -36,6 +38,7 @@ class Scrape:
 
     ``state`` is the database, ``sinks`` are those of the configuration, ``pressed`` is why polls pause, empty if they
     do not; ``reloaded`` is None before the first reload. ``organizations`` makes series of their own for each of them.
+    ``requests`` may be made; under a budget ``spans`` are the planned intervals by resource.
     """
 
     meter: Meter
@@ -46,15 +49,25 @@ class Scrape:
     reloaded: Reloaded | None = None
     pressed: str = ""
     organizations: bool = False
+    requests: Requests | None = None
+    spans: Mapping[str, Span] = field(default_factory=dict)
 
 
 def scrape_of(
     service: Service, state: Path, reloaded: Reloaded | None = None, *, organizations: bool = False
 ) -> Scrape:
     """What there is to tell of a service at work, now."""
-    sinks = [queue.name for queue in service.drains]
     return Scrape(
-        service.meter, state, service.plan, sinks, wall_ms(), reloaded, service.pressed, organizations=organizations
+        service.meter,
+        state,
+        service.plan,
+        [queue.name for queue in service.drains],
+        wall_ms(),
+        reloaded,
+        service.pressed,
+        organizations,
+        service.requests(),
+        service.shares.spans if service.shares else {},
     )
 
 
@@ -80,9 +93,7 @@ def values(scrape: Scrape) -> Values:
     if scrape.reloaded:
         found["config_last_reload_timestamp_seconds"][()] = scrape.reloaded.at_ms / 1000
     found["polls_paused"][()] = bool(scrape.pressed)
-    for name, watch in scrape.plan.watches.items():
-        if watch.announces:
-            found["stream_interval_seconds"][name,] = watch.every_s
+    _tell_plan(found, scrape)
     try:
         with reading.View(scrape.state) as view:
             figures = view.figures(scrape.now_ms, organizations=scrape.organizations)
@@ -95,6 +106,21 @@ def values(scrape: Scrape) -> Values:
     for name, size_bytes in zip(_SIZES, figures.sizes, strict=True):
         found[name][()] = size_bytes
     return found
+
+
+def _tell_plan(found: Values, scrape: Scrape) -> None:
+    """What polls are allowed, and how often they are to come."""
+    for name, watch in scrape.plan.watches.items():
+        if watch.announces:
+            found["stream_interval_seconds"][name,] = watch.slowest_s
+    for name, span in scrape.spans.items():
+        for bound, span_s in zip(BOUNDS, span, strict=True):
+            found["stream_planned_interval_seconds"][name, bound] = span_s
+    if scrape.requests:
+        found["request_rate_limit"][()] = scrape.requests.allowed
+        found["request_rate"][()] = scrape.requests.rate
+        if scrape.requests.budget:
+            found["request_budget"][()] = scrape.requests.budget
 
 
 def _tell_streams(found: Values, figures: Figures, scrape: Scrape) -> None:

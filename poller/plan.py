@@ -111,6 +111,11 @@ class Watch:
     full_every: int = 4
     longest_s: float = 0.0
 
+    @property
+    def slowest_s(self) -> float:
+        """How far apart polls are at most, as configured."""
+        return self.longest_s or self.every_s
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -118,7 +123,8 @@ class Plan:
 
     ``origin`` is what marks the records that the poller itself makes; empty if it makes none. ``address`` is where the
     API is, empty where that is of no matter; ``organizations`` are those that are followed, None for all there are.
-    ``budget`` is how many requests a second polls may take; None where they come at fixed intervals.
+    ``budget`` is how many requests a second polls may take; None where they come at fixed intervals. ``allowed`` is how
+    many the key may make.
     """
 
     watches: Mapping[str, Watch]
@@ -128,3 +134,4 @@ class Plan:
     address: str = ""
     organizations: Collection[str] | None = None
     budget: float | None = None
+    allowed: float = 20.0

@@ -15,12 +15,14 @@ class Running(NamedTuple):
     """A poller that runs: its process, why its polls pause, if they do, and what it follows.
 
     ``reloaded`` is how its configuration was last read anew: ``ok``, ``at_ms``, ``error``; None if it never was.
+    ``requests`` are how many it may make a second: ``allowed``, the ``rate`` that is left of that, ``budget``.
     """
 
     process: int
     pressed: str
     resources: Collection[str] = ()
     reloaded: dict[str, Any] | None = None
+    requests: dict[str, Any] | None = None
 
 
 class Part(NamedTuple):
@@ -42,6 +44,7 @@ def status(
     return {
         "running": running and running.process,
         "polls_paused": running.pressed if running else "",
+        "requests": running and running.requests,
         "streams": [stream(standing, followed) for standing in part.streams],
         "sinks": sinks(view),
         "held": view.held(),
@@ -137,6 +140,7 @@ def status_text(found: dict[str, Any]) -> str:
             f"NOT RELOADED: at {found['reloaded']['at']} the changed configuration could not be used; the old one is "
             f"in force.\n{found['reloaded']['error']}"
         )
+    parts += _requests(found["requests"] or {})
     parts += _held(found["streams"])
     parts += [
         f"SILENT: {row['stream']} has not changed since {row['last_change']}, and never paused so long of late."
@@ -157,6 +161,16 @@ def status_text(found: dict[str, Any]) -> str:
         parts.append("Quarantined records (not followed until the API shows them whole):")
         parts.append(_table(found["quarantined"], ("stream", "record", "reason")))
     return "\n\n".join(part for part in parts if part)
+
+
+def _requests(told: dict[str, Any]) -> list[str]:
+    """What polls may take, where that is other than what is allowed to all."""
+    if not told:
+        return []
+    parts = [f"a budget of {told['budget']:.3g} a second"] if told["budget"] else []
+    if told["rate"] < told["allowed"]:
+        parts.append(f"{told['rate']:.3g} of {told['allowed']:.3g} a second, since the API refused some (429)")
+    return [f"Requests: {'; now '.join(parts)}."] if parts else []
 
 
 def parked_text(rows: Sequence[dict[str, Any]]) -> str:

@@ -24,12 +24,13 @@ def targets(
     only where a condition asks for it. At the ``first`` sight of a stream, routes that do not say otherwise take
     the event only if the source does ``emit`` it.
     """
+    operator = is_operator(trigger)
     if not plan.routes:
-        return () if is_operator(trigger) else plan.sinks
+        return () if operator else plan.sinks
     known, found = cache(scope), dict[tuple[str, str], Target]()
     for route in plan.routes:
         if _matches(route.on, trigger) and (not first or (emit if route.first is None else route.first)):
-            for alone, target in through(plan, route, known, first=first, operator=is_operator(trigger)):
+            for alone, target in through(plan, route, known, first=first, operator=operator):
                 found.setdefault((target.sink, route.name if alone else ""), target)
     return tuple(found.values())
 

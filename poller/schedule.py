@@ -60,6 +60,18 @@ def first_poll_ms(standing: Standing, watch: Watch, *, now_ms: int, spread_s: fl
     return next_poll_ms(standing, watch, now_ms=now_ms)
 
 
+def sooner_ms(planned_ms: int, standing: Standing, watch: Watch, *, now_ms: int, spread_s: float, chance: float) -> int:
+    """When a stream is polled that was planned for ``planned_ms`` by a longer interval: as by the one that it has now.
+
+    The new one counts from the last good poll, and in trouble from now. What is due by that comes within ``spread_s``,
+    so that many do not come together.
+    """
+    since_ms = now_ms if standing.failures or standing.polled_ms is None else standing.polled_ms
+    due_ms = since_ms + int(watch.slowest_s * 1000)
+    soon_ms = now_ms + int(min(spread_s, watch.slowest_s) * chance * 1000)
+    return min(planned_ms, max(due_ms, soon_ms))
+
+
 def next_poll_ms(standing: Standing, watch: Watch, *, now_ms: int) -> int:
     """When a stream is polled next: as planned, but not in the past.
 

@@ -25,7 +25,7 @@ from poller.pressure import Limits, Load
 from poller.pulse import Pulse
 from poller.running import Tools
 from poller.schedule import after_poll
-from poller.shares import Shares
+from poller.shares import Requests, Shares
 from poller.signs import Signs
 from poller.sinks import Sink
 from poller.sources import Denied, Source, SourceError
@@ -168,7 +168,7 @@ class Service:
         standing = after_poll(
             before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random(), worth_s=worth_s
         )
-        standing = alarmed(standing, watch.longest_s or watch.every_s, now_ms)
+        standing = alarmed(standing, watch.slowest_s, now_ms)
         standing = replace(standing, history=history)
         self._schedule(before, standing, now_ms)
         return standing
@@ -196,6 +196,10 @@ class Service:
     def _outgoing(self, notice: Notice | None) -> list[Outgoing]:
         return self.tools.outgoing(notice)
 
+    def requests(self) -> Requests:
+        """How many requests a second may be made now."""
+        return Requests(self.plan.allowed, self.source.rate(), self.plan.budget)
+
     @property
     def pressed(self) -> str:
         """Why polls pause, in words; empty while they do not."""
@@ -215,7 +219,12 @@ class Service:
 
     def tidy(self, keep: Keep) -> None:
         """Forget what has served its time, a chunk after the other."""
-        while not self.stop.is_set() and self.store.tidy(keep, wall_ms()):
+        while not self.stop.is_set():
+            tidied = self.store.tidy(keep, wall_ms())
+            for sink, expired in tidied.expired.items():
+                self.meter.count("deliveries", expired, sink=sink, outcome="parked")
+            if not tidied.done:
+                return
             self.stop.wait(TIDY_PAUSE_S)
 
     def adopt(self) -> None:

@@ -1,6 +1,6 @@
 """The budget at work: which streams are polled when, by the wall clock and from several threads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
 from typing import NamedTuple
@@ -27,16 +27,34 @@ class Move(NamedTuple):
     time_ms: int
 
 
+class Requests(NamedTuple):
+    """How many requests a second the key may make, and how many refusals have left of that; the budget, if any."""
+
+    allowed: float
+    rate: float
+    budget: float | None
+
+
+class Span(NamedTuple):
+    """The shortest and the longest planned interval of some streams."""
+
+    shortest_s: float
+    longest_s: float
+
+
 class Shares:
     """``Allotment`` in milliseconds since 1970, for any thread. What polls may take together is ``requests_s``.
 
     ``missing`` is how many it would take to keep the longest intervals, where that is more than there is; else 0.
+    ``spans`` are the intervals that were planned when the price was found last, by resource; streams in trouble are
+    not among them.
     """
 
     def __init__(self, requests_s: float) -> None:
         self._allotment = Allotment()
         self._requests_s = requests_s
         self.missing = 0.0
+        self.spans: Mapping[str, Span] = {}
         self._lock = Lock()
         self._busy: set[Stream] = set()
         self._well: set[Stream] = set()
@@ -101,7 +119,17 @@ class Shares:
             streams = list(self._allotment.reprice(now_ms / 1000, planned))
             least = self._allotment.least()
             self.missing = least / MOST_OF_IT if least > planned else 0.0
-            return self._moves(streams, now_ms), REPRICE_S + EACH_S * len(streams)
+            moves = self._moves(streams, now_ms)
+            self.spans = self._spans(moves)
+            return moves, REPRICE_S + EACH_S * len(streams)
+
+    def _spans(self, moves: Iterable[Move]) -> Mapping[str, Span]:
+        found: dict[str, Span] = {}
+        for stream, time_ms in moves:
+            span_s = time_ms / 1000 - self._allotment.history(stream).at_s
+            shortest_s, longest_s = found.get(stream.resource, (span_s, span_s))
+            found[stream.resource] = Span(min(shortest_s, span_s), max(longest_s, span_s))
+        return found
 
     def _moves(self, streams: list[Stream], now_ms: int) -> list[Move]:
         free = [stream for stream in streams if stream in self._well and stream not in self._busy]

@@ -119,6 +119,10 @@ class SourceTable(Strict):
     full_sweep: Annotated[int, Field(ge=1)] = 4
     origin: Annotated[str, AfterValidator(_origin)] = "poller"
 
+    def allowed(self) -> float:
+        """How many requests a second the key may make: the rate, or a budget below it."""
+        return min(self.rate, self.budget or self.rate)
+
 
 class ResourceTable(Strict):
     """One row of ``[resources]``; what it does not say is as in ``[source]``.
@@ -145,10 +149,12 @@ class StateTable(Strict):
     """``[state]``: where the database is, what it keeps for how long, and how large it may become.
 
     A relative path is relative to the working directory. At ``max_pending`` deliveries of a sink, at
-    ``max_size``, or below ``min_free`` on the disk, polls pause until it is 80 % of that.
+    ``max_size``, or below ``min_free`` on the disk, polls pause until it is 80 % of that. A path on a network file
+    system is refused unless ``allow_network`` insists.
     """
 
     path: FilePath = STATE
+    allow_network: bool = False
     keep: Interval = 14 * 86400.0
     keep_parked: Interval = 30 * 86400.0
     give_up: Interval = 14 * 86400.0

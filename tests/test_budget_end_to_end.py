@@ -1,13 +1,16 @@
 """The daemon under a budget: a real process, and a simulated account of several organizations."""
 
 import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from process import Site, only
 
 from poller.config import ConfigError, load
 from poller.simulator import Account, Simulator
+from poller.simulator.faults import rate_limited
 
 SWIFT = "from poller import shares\nshares.SHORTEST_S, shares.REPRICE_S = 0.1, 0.3\n"
 ORGS = 6
@@ -45,6 +48,49 @@ def test_requests_go_where_something_happens(tmp_path):
             assert poller.stop().code == 0
     (history,) = site.query("SELECT history FROM stream WHERE org = ?", busy)[0]
     assert json.loads(history)[2] > 9
+
+
+def test_the_status_says_what_requests_there_are(tmp_path):
+    """The budget, and the rate once the API refused some; nothing where all is as allowed."""
+    account = Account(organizations=1)
+    with Simulator(account) as api:
+        site = Site(tmp_path, api.url, only("clients"), patch=SWIFT, budget="10/s")
+        site.env["POLLER_TEST_TOKEN"] = account.token
+        with site.start() as poller:
+            poller.until(lambda: site.baselined(1))
+            assert site.status()["requests"] == {"allowed": 10.0, "rate": 10.0, "budget": 10.0}
+            assert "Requests: a budget of 10 a second.\n" in site.run("status").out
+            api.faults.always(rate_limited("0"))
+            poller.until(lambda: site.status()["requests"]["rate"] < 10)
+            assert " of 10 a second, since the API refused some (429)" in site.run("status").out
+            poller.kill()
+        assert site.status()["requests"] is None
+        assert "Requests:" not in site.run("status").out
+        site.config.write_text(site.config.read_text().replace('budget = "10/s"', ""))
+        api.faults.clear()
+        with site.start() as poller:
+            poller.up()
+            assert site.status()["requests"]["budget"] is None
+            assert "Requests:" not in site.run("status").out
+
+
+def test_without_the_budget_the_interval_counts_from_the_last_poll(tmp_path):
+    """A reload that takes the budget out: a stream that waits for longer already is polled at once."""
+    account = Account(organizations=1)
+    with Simulator(account) as api:
+        site = Site(tmp_path, api.url, only("clients"), every="30m", budget="10/s", max_interval="2h")
+        site.env["POLLER_TEST_TOKEN"] = account.token
+        assert site.run("once").code == 0
+        with closing(sqlite3.connect(site.database)) as state, state:
+            state.execute("UPDATE stream SET polled_ms = polled_ms - 3600000, next_poll_ms = polled_ms + 1500000")
+        api.requests.clear()
+        with site.start() as poller:
+            poller.until(lambda: api.requests)  # for the organizations, and then all is planned
+            planned_ms = site.query("SELECT polled_ms FROM stream")[0][0]
+            site.config.write_text(site.config.read_text().replace('budget = "10/s"\n', ""))
+            assert site.run("reload").code == 0
+            poller.until(lambda: site.query("SELECT polled_ms FROM stream")[0][0] > planned_ms, 60)
+            assert poller.stop().code == 0
 
 
 def test_no_stream_waits_longer_than_its_interval(tmp_path):

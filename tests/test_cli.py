@@ -247,6 +247,40 @@ def test_a_state_that_cannot_be_used(tmp_path, used, spoil, code, words, first):
     assert site.database.exists() == (Path("poller.db") in before)
 
 
+def mounted(folder, kind):
+    """What makes a process see a mount of this kind at the folder."""
+    listed = folder / "mountinfo"
+    listed.write_text(f"22 1 8:1 / / rw - ext4 sda rw\n23 22 0:9 / {folder.resolve()} rw - {kind} nas:/x rw\n")
+    return f"from pathlib import Path\nfrom poller.stores import place\nplace.MOUNTINFO = Path({str(listed)!r})\n"
+
+
+@pytest.mark.parametrize("command", ["run", "once"])
+def test_a_state_on_a_network_is_refused(tmp_path, command):
+    """By name and type, and nothing is made there."""
+    site = Site(tmp_path, NOWHERE, CLIENTS, patch=mounted(tmp_path, "nfs4"))
+    done = site.run(command)
+    assert (done.code, done.out) == (78, "")
+    assert f"on {tmp_path.resolve()}, a network file system (nfs4)" in done.err
+    assert "[state] allow_network = true" in done.err
+    assert not site.database.exists()
+    assert not site.database.with_name("poller.db.lock").exists()
+
+
+@pytest.mark.parametrize(("kind", "more"), [("nfs4", "allow_network = true\n"), ("fuse.unheard-of", "")])
+def test_a_network_that_is_insisted_on_and_what_is_not_known(tmp_path, api, kind, more):
+    """Detection can be wrong: both are let through."""
+    site = Site(tmp_path, api.url, CLIENTS, patch=mounted(tmp_path, kind))
+    site.config.write_text(site.config.read_text().replace("[state]\n", f"[state]\n{more}"))
+    assert site.run("once").code == 0
+
+
+def test_where_no_mounts_can_be_read(tmp_path, api):
+    """It is not to be told, and let through."""
+    blind = mounted(tmp_path, "nfs4")
+    (tmp_path / "mountinfo").unlink()
+    assert Site(tmp_path, api.url, CLIENTS, patch=blind).run("once").code == 0
+
+
 def test_fault_18_a_lost_state_can_be_begun_anew(tmp_path, used, api):
     """By an option; what was left of it is kept aside, and the first poll is silent again."""
     site = Site(tmp_path, api.url, CLIENTS)

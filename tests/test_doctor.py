@@ -15,6 +15,7 @@ from worlds import loopback_world
 from poller.config import load
 from poller.doctor import Verdict, answers, machine, worst
 from poller.doctor.examination import examine
+from poller.mounts import Mount, mount_of, mounts
 from poller.simulator import Account, History, Simulator, faults
 from poller.simulator.routes import PAGE_CAP
 
@@ -331,14 +332,19 @@ FILE_SYSTEMS = {
 @pytest.mark.parametrize(("path", "told"), FILE_SYSTEMS.items(), ids=FILE_SYSTEMS)
 def test_the_file_system_of_the_state(path, told):
     """The deepest mount counts; networks are refused, what does not last is warned of."""
-    assert machine.file_system(machine.mount_of(path, machine.mounts(MOUNTS))) == told
+    assert machine.file_system(mount_of(path, mounts(MOUNTS))) == told
 
 
 def test_of_two_mounts_at_one_point_the_last_counts():
     """It hides the other."""
-    both = machine.mounts("1 1 0:1 / / rw - ext4 a rw\n2 1 0:2 / / rw - nfs b rw\n")
-    assert machine.mount_of("/x", both).type == "nfs"
-    assert machine.file_system(machine.mount_of("/x", [])).verdict == NOTE
+    both = mounts("1 1 0:1 / / rw - ext4 a rw\n2 1 0:2 / / rw - nfs b rw\n")
+    assert mount_of("/x", both).type == "nfs"
+    assert machine.file_system(mount_of("/x", [])).verdict == NOTE
+
+
+def test_a_network_that_the_configuration_insists_on():
+    """It is warned of, for poller starts there."""
+    assert machine.file_system(Mount("/srv", "nfs4"), insisted=True).verdict == WARN
 
 
 LOCAL = {

@@ -20,6 +20,7 @@ from poller.model import Change, Kind, Stream
 from poller.plan import Gate, Plan, Target, Watch
 from poller.reload import Reloaded
 from poller.report import _state
+from poller.shares import Requests, Span
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Outgoing, Progress, Settlement, Standing, Step, Verdict
 from poller.stores.sqlite import SqliteStore
@@ -143,6 +144,27 @@ def test_freshness_is_that_of_the_stream_that_is_behind_most(scrape, store):
     assert found["stream_oldest_poll_timestamp_seconds"] == {("clients",): NOW_MS / 1000 - 90}
     assert found["stream_overdue_seconds"] == {("clients",): 30.0, ("units",): 0.0}
     assert found["stream_interval_seconds"]["clients",] == 60.0
+
+
+def test_under_a_budget_a_stream_may_wait_for_as_long_as_it_may(scrape, store):
+    """Freshness is judged by the longest interval: a stream within it raises no alarm."""
+    watches = {"clients": Watch(RESOURCES["clients"], 60.0, 3600.0, 5.0, longest_s=7200.0)}
+    follow(store, "o", polled_ms=NOW_MS - 7_100_000)
+    found = values(replace(scrape, plan=Plan(watches, budget=0.5)))
+    behind_s = NOW_MS / 1000 - found["stream_oldest_poll_timestamp_seconds"]["clients",]
+    assert found["stream_interval_seconds"]["clients",] == 7200.0
+    assert behind_s < 900 + 3 * found["stream_interval_seconds"]["clients",]  # as PollerStreamNotFresh has it
+
+
+def test_what_requests_there_are_is_told(scrape):
+    """The limit, and what refusals left of it; a budget only where there is one."""
+    found = values(replace(scrape, requests=Requests(20.0, 12.5, None)))
+    assert (found["request_rate_limit"][()], found["request_rate"][()]) == (20.0, 12.5)
+    assert "request_budget" not in found
+    found = values(replace(scrape, requests=Requests(2.0, 2.0, 2.0), spans={"clients": Span(5.0, 420.0)}))
+    assert found["request_budget"] == {(): 2.0}
+    planned = {("clients", "shortest"): 5.0, ("clients", "longest"): 420.0}
+    assert found["stream_planned_interval_seconds"] == planned
 
 
 def test_records_are_summed_over_organizations(scrape, store):

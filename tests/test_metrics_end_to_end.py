@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from collections import defaultdict
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from poller.service import wall_ms
 from poller.simulator import Account, Simulator
 from poller.simulator.faults import rate_limited, reset, server_error, unauthorized
 from poller.sources import spaceinvoices
+from poller.stores import Keep
 
 HOUR_MS = 3_600_000
 
@@ -171,6 +173,21 @@ def test_trouble_of_a_receiver_is_counted(tmp_path, status, attempt, parked, sta
     assert found["sink_pending_deliveries", "hook"] == 1 - parked
     assert [key for key, value in found.items() if key[0] == "sink_state" and value] == [("sink_state", "hook", state)]
     assert (found["sink_backlog_age_seconds", "hook"] > 0) == (parked == 0)
+
+
+def test_what_expires_is_counted_as_parked(tmp_path):
+    """Once, however many chunks it takes, and by its sink."""
+    with Scene(tmp_path, always=answer(503)) as scene:
+        scene.poll()
+        scene.account.create(scene.orgs[0], "clients")
+        scene.account.create(scene.orgs[0], "clients")
+        scene.poll()
+        assert scene.found()["deliveries_total", "parked", "hook"] == 0
+        time.sleep(0.01)
+        for _ in range(2):
+            scene.service.tidy(Keep(pending_s=0.001))
+            found = scene.found()
+            assert found["deliveries_total", "parked", "hook"] == found["sink_parked_deliveries", "hook"] == 2
 
 
 def test_defects_are_counted(scene, moved, org, monkeypatch):

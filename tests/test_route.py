@@ -41,6 +41,23 @@ def test_targets_of_client_created(routes, expected):
     assert tuple(target.sink for target in targets(plan(*routes), "client.created", nothing)) == expected
 
 
+class Counted(str):  # noqa: SLOT000 - it keeps a count
+    """A trigger that counts how often it is asked for its beginning."""
+
+    asked = 0
+
+    def startswith(self, *arguments):
+        self.asked += 1
+        return super().startswith(*arguments)
+
+
+def test_whether_an_event_is_an_operators_is_asked_once():
+    """However many routes it goes through."""
+    many = plan(*[(["client.*"], ["a"])] * 10)
+    assert targets(many, "client.created", nothing) == targets(many, trigger := Counted("client.created"), nothing)
+    assert trigger.asked == 1
+
+
 def test_a_target_has_the_order_of_its_sink():
     """With and without routes."""
     assert targets(plan(), "client.created", nothing)[1] == Target("b", Order.SINK)

@@ -35,6 +35,20 @@ def test_all_are_planned_for_what_there_is(shares):
     assert again_s >= 30
 
 
+def test_the_intervals_that_are_planned_are_known(shares):
+    """By resource, the shortest and the longest; those of streams in trouble are not planned."""
+    shares.polled(CLIENTS, 3, 2, NOW_MS)
+    moves, _ = shares.reprice(NOW_MS, 20.0)
+    assert {*shares.spans} == {"clients", "documents"}
+    of_clients = [(move.time_ms - NOW_MS) / 1000 for move in moves if move.stream.resource == "clients"]
+    assert shares.spans["clients"] == pytest.approx((min(of_clients), max(of_clients)))
+    assert min(of_clients) < max(of_clients)
+    for stream in STREAMS:
+        shares.failed(stream)
+    shares.reprice(NOW_MS, 20.0)
+    assert shares.spans == {}
+
+
 def test_what_the_api_refuses_is_not_planned(shares):
     """Where it takes fewer requests than the budget has, its rate counts."""
     moves, _ = shares.reprice(NOW_MS, 0.05)

@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from process import TOKEN, Site, only
+
+from poller.simulator import Account, Simulator
 
 FOLDER = Path(__file__).parent.parent / "systemd"
 UNITS = [FOLDER / "poller.service", FOLDER / "poller@.service"]
@@ -84,6 +87,7 @@ def test_the_template_differs_in_names_alone():
     assert [(key, value) for key, value in template if (key, value) not in plain] == [
         ("Description", "Poller: changes in Space Invoices as events (%i)"),
         ("ExecStart", "/opt/poller/bin/poller run --config /etc/poller/%i.toml"),
+        ("ExecReload", "/opt/poller/bin/poller reload --config /etc/poller/%i.toml"),
         ("StateDirectory", "poller-%i"),
         ("WorkingDirectory", "%S/poller-%i"),
         ("LoadCredential", "token:/etc/poller/%i.token"),
@@ -100,3 +104,28 @@ def test_drop_ins_change_what_the_unit_sets_or_may_set():
             f"systemd/poller.service.d/{path.name} /etc/systemd/system/poller.service.d/{path.name}" in path.read_text()
         )
         assert {key for key, _ in directives(path)} <= {"MemoryMax", "IPAddressDeny", "IPAddressAllow"}
+
+
+def test_a_reload_is_waited_for_and_can_fail(tmp_path):
+    """As the unit does it: from the folder of the state, whose path is relative, and with no credential of its own."""
+    [(_, told)] = [pair for pair in directives(UNITS[0]) if pair[0] == "ExecReload"]
+    program, *arguments = told.split()
+    assert (program, arguments[-2:]) == ("/opt/poller/bin/poller", ["--config", "/etc/poller/config.toml"])
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "token").write_text(TOKEN)
+    with Simulator(Account(token=TOKEN, organizations=1, seed=1)) as api:
+        site = Site(tmp_path / "state", api.url, only("clients"))
+        text = site.config.read_text().replace(str(site.database), "poller.db")
+        text = text.replace('{ env = "POLLER_TEST_TOKEN" }', '{ credential = "token" }')
+        site.config.write_text(text)
+        site.env["CREDENTIALS_DIRECTORY"] = str(credentials)
+        with site.start() as poller:
+            poller.up()
+            del site.env["CREDENTIALS_DIRECTORY"]
+            assert site.run(*arguments[:-2]).code == 0
+            site.config.write_text(text.replace("every", "evry"))
+            done = site.run(*arguments[:-2])
+            assert done.code == 1
+            assert "source.evry" in done.err
+            assert poller.stop().code == 0

@@ -52,7 +52,11 @@ def _running(path: Path) -> report.Running | None:
     except control.NotRunning:
         return None
     return report.Running(
-        int(answer["pid"]), str(answer["pressed"]), frozenset(answer["resources"]), answer["reloaded"]
+        int(answer["pid"]),
+        str(answer["pressed"]),
+        frozenset(answer["resources"]),
+        answer["reloaded"],
+        answer.get("requests"),
     )
 
 

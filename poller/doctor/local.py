@@ -16,7 +16,7 @@ from poller.config import Config
 from poller.doctor import Finding, Told, Verdict, machine
 from poller.pressure import Load, pressure
 from poller.settings import SettingError, is_loopback, secrets
-from poller.stores import StoreError, library, reading
+from poller.stores import StoreError, library, place, reading
 from poller.stores.opening import NoStateError, OpeningError
 
 _PACKAGES = (
@@ -101,13 +101,13 @@ def _text(path: Path) -> str:
 
 def _state(config: Config) -> Iterator[Finding]:
     path = config.state.path
-    folder = _nearest(path.parent)
-    told = machine.file_system(machine.mount_of(str(folder), machine.mounts(_text(Path("/proc/self/mountinfo")))))
+    folder = place.nearest(path.parent)
+    told = machine.file_system(place.mounted(folder), insisted=config.state.allow_network)
     yield _finding(
         "file system",
         told,
         "a local one",
-        fail="SQLite's locks do not hold there, and the state gets damaged: put [state] path on a local disk",
+        fail="poller does not start: SQLite's locks do not hold there; put [state] path on a local disk",
         warn="see that it outlives this process and this container, and that it is no network's: mount a volume",
     )
     room = shutil.disk_usage(folder)
@@ -125,12 +125,6 @@ def _state(config: Config) -> Iterator[Finding]:
         fail="stop poller and restore a backup; docs/operating.md, When the state is lost",
         note="poller run makes it",
     )
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest above it that is there."""
-    folder = folder.resolve()
-    return next(one for one in (folder, *folder.parents) if one.exists())
 
 
 def _integrity(path: Path) -> Told:

@@ -1,73 +1,28 @@
 """What the machine's own figures mean for a poller on it. Pure."""
 
-import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from poller.doctor import Told, Verdict
+from poller.mounts import Mount
 
 FIXED_SQLITE = (3, 51, 3)
 """Before it, two connections that write and checkpoint at one moment can damage a WAL database (the WAL-reset bug)."""
 
-_NETWORK = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "ncpfs",
-    "afs",
-    "ceph",
-    "glusterfs",
-    "lustre",
-    "gpfs",
-    "9p",
-    "beegfs",
-}
-_REMOTE_FUSE = re.compile(
-    r"fuse\.(sshfs|glusterfs|s3fs|rclone|gcsfuse|goofys|mount-s3|davfs|curlftpfs|nfs|ceph|juicefs)"
-)
 _FLEETING = {"tmpfs", "ramfs"}
-_OCTAL = re.compile(r"\\([0-7]{3})")
 _NEED_FILES = 64
 _NEED_BYTES = 96 << 20
 
 
-class Mount(NamedTuple):
-    """A mounted file system: where, and of which type."""
+def file_system(mount: Mount | None, *, insisted: bool = False) -> Told:
+    """Judge the file system of the state: SQLite's locks and its log need a local one.
 
-    point: str
-    type: str
-
-
-def mounts(mountinfo: str) -> list[Mount]:
-    """Read ``/proc/self/mountinfo``; see proc(5)."""
-    found = []
-    for line in mountinfo.splitlines():
-        fields, _, more = line.partition(" - ")
-        parts, types = fields.split(), more.split()
-        if len(parts) > 4 and types:
-            found.append(Mount(_OCTAL.sub(lambda sign: chr(int(sign[1], 8)), parts[4]), types[0]))
-    return found
-
-
-def mount_of(path: str, known: Iterable[Mount]) -> Mount | None:
-    """The mount that a resolved path lies on: the deepest, and of those at one point the last."""
-    best: Mount | None = None
-    for mount in known:
-        inside = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
-        if inside and (best is None or len(mount.point) >= len(best.point)):
-            best = mount
-    return best
-
-
-def file_system(mount: Mount | None) -> Told:
-    """Judge the file system of the state: SQLite's locks and its log need a local one."""
+    ``insisted``: the configuration says that a network's is to be used all the same.
+    """
     if mount is None:
         return Told(Verdict.NOTE, "not to be told here")
     seen = f"{mount.type} at {mount.point}"
-    if mount.type in _NETWORK or _REMOTE_FUSE.fullmatch(mount.type):
-        return Told(Verdict.FAIL, f"{seen}, a network file system")
+    if mount.remote:
+        return Told(Verdict.WARN if insisted else Verdict.FAIL, f"{seen}, a network file system")
     if mount.type.startswith("fuse") or mount.type in _FLEETING or mount.type == "overlay":
         return Told(Verdict.WARN, seen)
     return Told(Verdict.OK, seen)

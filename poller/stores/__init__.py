@@ -154,6 +154,13 @@ class Keep(NamedTuple):
     pending_s: float = 14 * 86400.0
 
 
+class Tidied(NamedTuple):
+    """How much was tidied, in rows and pages; of that, how many deliveries of each sink expired."""
+
+    done: int
+    expired: Mapping[str, int]
+
+
 class Store(Protocol):
     """What is remembered.
 

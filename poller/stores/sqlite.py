@@ -19,6 +19,7 @@ from poller.stores import (
     Outgoing,
     Standing,
     Step,
+    Tidied,
     Verdict,
     departure,
     marks,
@@ -261,10 +262,10 @@ class SqliteStore:
 
     # Upkeep
 
-    def tidy(self, keep: Keep, now_ms: int) -> int:
+    def tidy(self, keep: Keep, now_ms: int) -> Tidied:
         """Park what has expired, forget what has served its time, and shrink the file: a chunk of each.
 
-        How much was done, 0 when all is.
+        Nothing was done when all is.
         """
         with self._writing():
             upkeep.rewind(self._connection, now_ms)
@@ -278,7 +279,7 @@ class SqliteStore:
             )
         with self._reading():
             shrunk = upkeep.shrink(self._connection)
-        return expired + pruned + shrunk
+        return Tidied(sum(expired.values()) + pruned + shrunk, expired)
 
     def set_back(self, by_ms: int, now_ms: int) -> None:
         """Have all that waits do so by a clock that was set back by so much."""

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from sqlite3 import Connection
@@ -43,19 +45,23 @@ def prune(connection: Connection, *, delivered_before_ms: int, parked_before_ms:
     return settled + unneeded
 
 
-def expire(connection: Connection, *, recorded_before_ms: int, now_ms: int) -> int:
-    """Park a chunk of what has waited in vain for too long, with its reason; how many deliveries.
+def expire(connection: Connection, *, recorded_before_ms: int, now_ms: int) -> Mapping[str, int]:
+    """Park a chunk of what has waited in vain for too long, with its reason; how many deliveries of each sink.
 
     One that is being sent again counts from when that was asked for.
     """
-    return connection.execute(
-        """UPDATE delivery SET state = 'parked', settled_ms = ?2,
+    expired = connection.execute(
+        """SELECT sequence, sink, route FROM delivery
+           WHERE state = 'pending' AND sequence < ?1 AND turn < ?1 LIMIT ?2""",
+        [recorded_before_ms * 1000, CHUNK_ROWS],
+    ).fetchall()
+    connection.executemany(
+        """UPDATE delivery SET state = 'parked', settled_ms = ?,
              error = 'expired: ' || iif(error = '', 'not sent', error)
-           WHERE (sequence, sink, route) IN (
-             SELECT sequence, sink, route FROM delivery
-             WHERE state = 'pending' AND sequence < ?1 AND turn < ?1 LIMIT ?3)""",
-        [recorded_before_ms * 1000, now_ms, CHUNK_ROWS],
-    ).rowcount
+           WHERE sequence = ? AND sink = ? AND route = ?""",
+        [(now_ms, *key) for key in expired],
+    )
+    return Counter(sink for _, sink, _ in expired)
 
 
 def rewind(connection: Connection, now_ms: int) -> None:
