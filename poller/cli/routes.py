@@ -193,6 +193,3 @@ def _alone(plan: Plan, name: str) -> Plan:
         names = [route.name for route in plan.routes]
         fail(f'there is no route "{name}"{nearest(name, names)}', 1)
     return replace(plan, routes=found)
-
-
-COMMANDS = (explain_, try_, test_, actions)
