@@ -22,7 +22,7 @@ LAYERS = {  # from the bottom; what is not named is shell, at the top
 }
 SHELL = 6
 PARTS = {
-    **dict.fromkeys(("connection", "exchange", "rate", "tls", "transport"), "http"),
+    **dict.fromkeys(("connection", "exchange", "link", "rate", "session", "tls", "transport"), "http"),
     "endpoint": "sinks",
     "plan": "model",
     "connections": "config",
