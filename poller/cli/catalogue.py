@@ -6,7 +6,7 @@ from tabulate import tabulate
 from poller.model import Kind
 from poller.notices import NOTICES
 from poller.samples import example
-from poller.sources.spaceinvoices import RESOURCES, SpaceInvoices, connector_name
+from poller.sources.resources import RESOURCES, SOURCE, connector_name
 
 TRIGGERS = {f"{row.singular}.{kind}": (row, kind) for row in RESOURCES.values() if not row.opt_in for kind in Kind}
 
@@ -30,4 +30,4 @@ def sample(trigger: str) -> None:
 
     TRIGGER is such as client.created; poller triggers lists them.
     """
-    click.echo(example(SpaceInvoices.name, trigger).body)
+    click.echo(example(SOURCE, trigger).body)

@@ -17,8 +17,8 @@ from poller.config import Config
 from poller.connections import veiled_connections
 from poller.expected import ExpectedTable
 from poller.explain import Making, event_in, explain
+from poller.nearest import nearest
 from poller.plan import Plan, Route
-from poller.problems import nearest
 from poller.route import matches
 from poller.samples import example
 from poller.sources.spaceinvoices import SpaceInvoices
