@@ -11,7 +11,7 @@ def main() -> None:
             _health(None)
         case ["--config", config, "health"]:
             _health(Path(config))
-    from poller.cli import main as command_line  # noqa: PLC0415 - it imports everything: half a second
+    from poller.cli import main as command_line  # noqa: PLC0415 - health does without click
 
     command_line(prog_name="poller")
 

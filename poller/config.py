@@ -13,13 +13,14 @@ from poller.actions.connections import ConnectionTable
 from poller.actions.connections import table as connection_table
 from poller.listening import HttpTable
 from poller.model import Resource
+from poller.nearest import nearest
 from poller.objections import objections
 from poller.places import ConfigError, find, toml
 from poller.plan import Plan, Target, Watch
-from poller.problems import nearest, problems
+from poller.problems import problems
 from poller.settings import SettingError, Strict, secrets, unprinted
 from poller.sinks import SinkConfig, kinds
-from poller.sources.spaceinvoices import RESOURCES
+from poller.sources.resources import RESOURCES
 from poller.tables import ResourceTable, ResourceTables, SinkName, SourceTable, StateTable
 
 __all__ = ["Config", "ConfigError", "find", "load"]

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from poller.actions import BadSystem, Connection, System, reading
 from poller.actions.connections import ConnectionTable, connect, table, veiled
-from poller.problems import nearest, problems
+from poller.nearest import nearest
+from poller.problems import problems
 from poller.routing import RouteTable, steps
 
 OWN = "space-invoices"

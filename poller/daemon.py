@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from signal import SIGHUP, SIGINT, SIGTERM
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import structlog
@@ -18,7 +18,6 @@ from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.front import Front
 from poller.generation import Generation
-from poller.log import flush
 from poller.metrics import render, scrape_of
 from poller.notify import Notifier
 from poller.reload import Refused, Reloaded, renewed, warn
@@ -249,15 +248,6 @@ class Daemon:
 def _offset_ms() -> int:
     """How far the clock of the machine is ahead of one that nobody can set."""
     return wall_ms() - time.monotonic_ns() // 1_000_000
-
-
-def leave(code: int) -> NoReturn:
-    """End the process now: a poll that waits for the network is abandoned, nothing of it was committed.
-
-    What went to standard output was flushed then: now it might wait for a reader who does not read.
-    """
-    flush()
-    os._exit(code)
 
 
 def run(config: Config, service: Service, read: Callable[[], Config] | None = None) -> None:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from poller.actions import System, find
 from poller.model import Kind
-from poller.problems import nearest
+from poller.nearest import nearest
 from poller.routing import ActionName, RouteTable, Sinks, route_name
 from poller.settings import FilePath, Strict
 from poller.triggers import EVERY, trigger_named

@@ -1,19 +1,11 @@
-"""What is wrong with a configuration, in words: where it is, what it should be, and the nearest thing known."""
+"""What is wrong with a configuration, in words: where it is, and what it should be."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-
-def nearest(word: str, known: list[str]) -> str:
-    """The tail of a message about an unknown word: the nearest known one, else all of a few, else nothing."""
-    close = get_close_matches(word, known, n=1)
-    if close:
-        return f'; did you mean "{close[0]}"?'
-    few = ", ".join(f'"{name}"' for name in known)
-    return f"; known are {few}" if 0 < len(known) <= 12 else ""
+from poller.nearest import nearest
 
 
 def problems(error: ValidationError, table: type[BaseModel], raw: object, at: str = "") -> Iterator[str]:

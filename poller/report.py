@@ -211,8 +211,3 @@ def event_line(stored: reading.Stored) -> str:
     event = msgspec.json.decode(stored.body)
     changed = ", ".join(event["data"].get("changed", ()))
     return f"{event['recordedtime']}  {stored.trigger:<20}  {event['subject']:<40}  {changed}".rstrip()
-
-
-def triggers(rows: Sequence[tuple[str, str]]) -> str:
-    """The triggers with the names that connector platforms give them."""
-    return tabulate(rows, ("trigger", "known elsewhere as"), "simple")

@@ -19,8 +19,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from poller import expression, shape
 from poller.actions import System, UnknownAction, find
 from poller.expression import ExpressionError
+from poller.nearest import nearest
 from poller.plan import Case, Gate, Route
-from poller.problems import nearest
 from poller.settings import Duration, Interval, Strict, Strings
 from poller.shape import Shape
 from poller.triggers import pattern

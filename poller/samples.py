@@ -18,7 +18,7 @@ from poller.notices import (
     stream_failing,
     stream_silent,
 )
-from poller.sources.spaceinvoices import RESOURCES
+from poller.sources.resources import RESOURCES
 
 _EARLIER: Mapping[str, tuple[str, Any]] = {
     "clients": ("email", "office@orbit-logistics.example"),

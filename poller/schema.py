@@ -10,7 +10,7 @@ from poller.actions.tables import SystemTable
 from poller.config import Config
 from poller.settings import Secret, duration, size
 from poller.sinks import kinds
-from poller.sources.spaceinvoices import RESOURCES
+from poller.sources.resources import RESOURCES
 from poller.triggers import TRIGGERS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

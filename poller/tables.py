@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
+from poller.nearest import nearest
 from poller.places import STATE, TOKEN_VARIABLE
 from poller.pressure import Limits
-from poller.problems import nearest
 from poller.settings import (
     Duration,
     FilePath,
@@ -19,7 +19,7 @@ from poller.settings import (
     Strict,
     Strings,
 )
-from poller.sources.spaceinvoices import RESOURCES
+from poller.sources.resources import RESOURCES
 from poller.stores import Keep
 
 

@@ -5,8 +5,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
-
 from poller.settings import SettingError, check_private
 
 
@@ -57,11 +55,17 @@ def _stamp(setting: str, path: Path) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=64)
 def _context(ca: _File | None, cert: _File | None, key: _File | None) -> ssl.SSLContext:
-    made = httpx.create_ssl_context(trust_env=False) if ca is None else _vouched(ca)
+    made = _usual() if ca is None else _vouched(ca)
     made.keylog_filename = None  # type: ignore[assignment]  # Python takes it from the environment
     if cert is not None:
         _identify(made, cert, key or cert)
     return made
+
+
+def _usual() -> ssl.SSLContext:
+    import httpx  # noqa: PLC0415 - a tenth of a second; most commands connect to nobody
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _vouched(ca: _File) -> ssl.SSLContext:

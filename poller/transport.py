@@ -1,40 +1,16 @@
-"""How a client reaches its servers: which addresses, by which TLS, through which proxy."""
+"""How httpx reaches a server: by our own connections, over its link."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from ssl import SSLContext
 
 import httpcore
 import httpx
 
-from poller import tls
 from poller.connection import Backend
 from poller.exchange import ConnectFailed, Exchange, HttpError
+from poller.link import Link
 
 CONNECTIONS = 8  # httpcore's pool is quadratic beyond
 KEEP_ALIVE_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """An HTTP proxy: ``url`` is scheme, host and port; with a ``user`` it is told that and the password."""
-
-    url: str
-    user: str = ""
-    password: str = field(default="", repr=False)
-    tls: SSLContext = field(default_factory=tls.context)
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The way to a server. Through a ``proxy``, ``allow_private`` is about the address of that.
-
-    A name behind a proxy is resolved by the proxy, so that nothing here can say what it stands for.
-    """
-
-    allow_private: bool = False
-    tls: SSLContext = field(default_factory=tls.context)
-    proxy: Proxy | None = None
 
 
 class Transport(httpx.BaseTransport):

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from poller.model import Kind
+from poller.nearest import nearest
 from poller.notices import NOTICES
-from poller.problems import nearest
 from poller.route import names
-from poller.sources.spaceinvoices import RESOURCES, connector_name
+from poller.sources.resources import RESOURCES, connector_name
 
 TRIGGERS: Mapping[str, str] = {f"{row.singular}.{kind}": row.name for row in RESOURCES.values() for kind in Kind}
 """Every trigger of a record, and the resource that it is of."""

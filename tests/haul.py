@@ -362,10 +362,10 @@ generation.drain = crash
 """,
     "at the start": """
 import os
-from poller.cli import work
+from poller.cli import run
 def crash(config, **options):
     raise RuntimeError(f"cannot {config!r} with {os.environ['POLLER_TEST_TOKEN']}, {os.environ['CANARY_PASSWORD']!r}")
-work.assemble = crash
+run.assemble = crash
 """,
     "in a command": """
 import os

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "due", "envelope", "expression", "gate"), 1),
-    **dict.fromkeys(("guard", "hidden", "meter", "mounts", "notices", "overlap", "pace", "pressure", "problems"), 1),
-    **dict.fromkeys(("pulse", "retry", "route", "settings", "shape", "signing", "silence"), 1),
+    **dict.fromkeys(("guard", "hidden", "meter", "mounts", "nearest", "notices", "overlap", "pace", "pressure"), 1),
+    **dict.fromkeys(("problems", "pulse", "retry", "route", "settings", "shape", "signing", "silence"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -22,7 +22,7 @@ LAYERS = {  # from the bottom; what is not named is shell, at the top
 }
 SHELL = 6
 PARTS = {
-    **dict.fromkeys(("connection", "exchange", "rate", "tls", "transport"), "http"),
+    **dict.fromkeys(("connection", "exchange", "link", "rate", "session", "tls", "transport"), "http"),
     "endpoint": "sinks",
     "plan": "model",
     "connections": "config",
@@ -39,8 +39,9 @@ PARTS = {
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
 PURE = {"alarms", "allotment", "batch", "breaker", "budget", "catalogue", "changes", "comparison", "diff", "due"}
-PURE |= {"envelope", "explain", "explanation", "expression", "gate", "guard", "hidden", "model", "notices", "outline"}
-PURE |= {"mounts", "overlap", "pace", "plan", "pressure", "problems", "prospect", "retry", "route", "shape", "silence"}
+PURE |= {"envelope", "explain", "explanation", "expression", "gate", "guard", "hidden", "model", "mounts", "nearest"}
+PURE |= {"notices", "outline", "overlap", "pace", "plan", "pressure", "problems", "prospect", "retry", "route", "shape"}
+PURE |= {"silence"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 PURE |= {f"doctor.{part}" for part in ("answers", "machine")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}

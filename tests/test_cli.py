@@ -10,8 +10,11 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
+import click
 import pytest
 from click.testing import CliRunner
 from process import HASTE, TOKEN, Site, file, only, webhook
@@ -25,6 +28,8 @@ from poller.simulator.resources import example
 
 CLIENTS = only("clients")
 NO_BACKOFF = "from poller.sources import spaceinvoices\nspaceinvoices.BACKOFF_S = 0.01\n"
+DEAR = {"click", "structlog", "msgspec", "tabulate", "pydantic", "httpx", "httpcore", "sqlite_utils", "apscheduler"}
+CHEAP = {"click", "structlog", "msgspec", "tabulate"}
 NOWHERE = "http://127.0.0.1:9/v1"
 
 
@@ -62,11 +67,31 @@ def contents(folder):
 @pytest.mark.parametrize("name", [None, *cli.main.commands])
 def test_every_command_has_help(name):
     """Worth reading: what it does, and every option in words."""
-    command = cli.main.commands[name] if name else cli.main
+    command = cli.main.commands[name].whole() if name else cli.main
     done = CliRunner().invoke(command, ["--help"])
     assert done.exit_code == 0
     assert (command.help or "").strip().split("\n")[0] in done.output
     assert done.output.count("--help") == 1
+
+
+def test_the_table_of_commands_is_true():
+    """Each row has the name of its command, and the first sentence of its help; every command there is has a row."""
+    wholes = {name: row.whole() for name, row in cli.main.commands.items()}
+    assert {name: whole.name for name, whole in wholes.items()} == {name: name for name in wholes}
+    lines = {name: row.help for name, row in cli.main.commands.items()}
+    assert lines == {name: whole.get_short_help_str(1000) for name, whole in wholes.items()}
+    modules = [import_module(f"poller.cli.{found.name}") for found in iter_modules(cli.__path__)]
+    made = {one for module in modules for one in vars(module).values() if isinstance(one, click.Command)}
+    inner = {one for group in made if isinstance(group, click.Group) for one in group.commands.values()}
+    assert made - inner - {cli.main} == set(wholes.values())
+
+
+@pytest.mark.parametrize(("argument", "most"), [("--help", {"click"}), ("--version", {"click"}), ("triggers", CHEAP)])
+def test_little_is_imported_that_is_not_needed(argument, most):
+    """What is asked of the command line itself does without configuration, network and state."""
+    code = f"import sys\nfrom poller.cli import main\nmain([{argument!r}], standalone_mode=False)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.splitlines()[-1].split()) & DEAR <= most
 
 
 def test_help_names_the_exit_codes():
@@ -678,7 +703,7 @@ def test_a_decision_on_nothing(site, name, words, running):
 
 def test_the_thirty_triggers():
     """By our name, and by that of connector platforms; then the six of poller's own."""
-    rows = CliRunner().invoke(cli.look.triggers, []).output.splitlines()[2:]
+    rows = CliRunner().invoke(cli.main, ["triggers"]).output.splitlines()[2:]
     assert [row.startswith("poller.") for row in rows] == [False] * 30 + [True] * 6
     named = dict(re.split(r"  +", row.strip(), maxsplit=1) for row in rows)
     assert named["client.created"] == "New Client"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poller.cli import look
+from poller.cli import catalogue
 from poller.expression import ExpressionError, condition, read, template, write
 from poller.expression.functions import FUNCTIONS
 from poller.expression.values import equal
@@ -30,7 +30,7 @@ def codes(cell):
 
 def scope():
     """What a route sees of the example update of a document."""
-    event = sample("spaceinvoices", *look.TRIGGERS["document.updated"])
+    event = sample("spaceinvoices", *catalogue.TRIGGERS["document.updated"])
     attributes = read(event.body)
     return {
         "data": attributes["data"]["object"],

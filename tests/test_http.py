@@ -29,7 +29,7 @@ from receiver import (
     reset,
 )
 
-from poller import connection, exchange, http
+from poller import connection, exchange, session
 from poller.http import (
     Aborted,
     Client,
@@ -346,7 +346,7 @@ def test_each_request_is_told_apart(client):
 )
 def test_with_truncate_the_status_decides(client, behaviour, monkeypatch):
     """Whatever is wrong with the body, and however slowly it comes."""
-    monkeypatch.setattr(http, "TAIL_S", 0.1)
+    monkeypatch.setattr(session, "TAIL_S", 0.1)
     with Receiver(behaviour) as receiver:
         began = time.monotonic()
         assert ask(client, receiver, truncate=True).status in (200, 503)

@@ -27,7 +27,8 @@ def test_the_page_tells_of_every_command_and_option():
 
 
 def commands(group, above):
-    for name, command in group.commands.items():
+    for name, row in group.commands.items():
+        command = row.whole() if isinstance(row, cli.Row) else row
         yield f"{above} {name}", command
         if isinstance(command, click.Group):
             yield from commands(command, f"{above} {name}")

@@ -81,7 +81,7 @@ def test_the_commands_are_there():
     """By their names and options."""
     for line in re.findall(r"^poller .*$", TEXT, re.MULTILINE):
         name, *words = line.partition("#")[0].split()[1:]
-        command = cli.main.commands[name]
+        command = cli.main.commands[name].whole()
         command = command.commands[words[0]] if hasattr(command, "commands") else command
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known

@@ -5,16 +5,16 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from poller.cli import look
+from poller.cli import catalogue
 from poller.model import parse_time
 from poller.notices import NOTICES
 from poller.samples import sample
 
-TRIGGERS = list(look.TRIGGERS)
+TRIGGERS = list(catalogue.TRIGGERS)
 
 
 def printed(trigger):
-    done = CliRunner().invoke(look.sample, [trigger])
+    done = CliRunner().invoke(catalogue.sample, [trigger])
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -29,7 +29,7 @@ def test_each_trigger_has_a_whole_event(trigger):
     assert event["specversion"] == "1.0"
     assert event["id"].startswith("evt_")
     assert event["source"] == f"/spaceinvoices/organizations/{event['data']['object']['organizationId']}"
-    assert event["subject"] == f"{look.TRIGGERS[trigger][0].name}/{event['data']['object']['id']}"
+    assert event["subject"] == f"{catalogue.TRIGGERS[trigger][0].name}/{event['data']['object']['id']}"
     assert event["partitionkey"] == f"{event['source'].rpartition('/')[2]}/{event['subject']}"
     assert parse_time(event["time"]) <= parse_time(event["recordedtime"])
     assert len(event["sequence"]) == 20
@@ -54,14 +54,14 @@ def test_only_updates_say_what_changed(trigger):
 
 def test_a_sample_is_always_the_same():
     """So that it can stand in a test."""
-    assert sample("spaceinvoices", *look.TRIGGERS["client.created"]) == sample(
-        "spaceinvoices", *look.TRIGGERS["client.created"]
+    assert sample("spaceinvoices", *catalogue.TRIGGERS["client.created"]) == sample(
+        "spaceinvoices", *catalogue.TRIGGERS["client.created"]
     )
 
 
 def test_an_unknown_trigger_is_refused():
     """With a list of those there are."""
-    done = CliRunner().invoke(look.sample, ["client.creatd"])
+    done = CliRunner().invoke(catalogue.sample, ["client.creatd"])
     assert done.exit_code == 2
     assert "client.created" in done.output
 

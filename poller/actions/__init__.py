@@ -13,7 +13,7 @@ from typing import Literal
 from poller.expression import Condition, Template
 from poller.expression.evaluation import Expression
 from poller.http import Link
-from poller.problems import nearest
+from poller.nearest import nearest
 from poller.rate import Bucket
 
 Encoding = Literal["json", "form", "multipart"]

@@ -6,7 +6,7 @@ from itertools import chain
 
 from poller.actions import Action, Input
 from poller.expression import EvaluationError, File, Scope, write
-from poller.problems import nearest
+from poller.nearest import nearest
 
 
 class InputError(ValueError):

@@ -11,7 +11,8 @@ from poller.actions import Action, Ask, BadSystem, Encoding, Input, Look, Repeat
 from poller.actions.tables import OK, ActionTable, AskTable, InputTable, LookTable, SystemTable
 from poller.expression import Condition, ExpressionError, Template, condition, template
 from poller.expression.evaluation import Expression, expression
-from poller.problems import nearest, problems
+from poller.nearest import nearest
+from poller.problems import problems
 
 BEFORE = frozenset({"event", "step"})
 ASKED = frozenset({"with", "connection"})  # headers and query: nothing else sees a connection's secrets

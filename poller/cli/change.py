@@ -97,6 +97,3 @@ def _known(path: Path) -> Known:
             return Known(view.address(), view.streams(), waiting, held)
     except NoStateError:
         return Known()
-
-
-COMMANDS = (plan, reload)

@@ -85,6 +85,3 @@ def _answered(given: dict[str, str | None]) -> dict[str, str]:
             known = click.prompt(question, default=default, err=True, show_default=bool(default))
         answers[name] = default if known is None else str(known)
     return answers
-
-
-COMMANDS = (config,)

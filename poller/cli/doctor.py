@@ -6,9 +6,10 @@ from contextlib import suppress
 
 import click
 
-from poller import daemon, log
+from poller import log
 from poller.cli.shared import configuration, told
 from poller.doctor import Finding, Verdict
+from poller.leave import leave
 from poller.settings import SettingError
 
 _COLOURS = {Verdict.OK: "green", Verdict.NOTE: "cyan", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
@@ -44,7 +45,7 @@ def doctor(*, as_json: bool, offline: bool, document: str) -> None:
             _say(finding)
     if as_json:
         click.echo(plain(found))
-    daemon.leave(1 if any(finding.verdict == Verdict.FAIL for finding in found) else 0)
+    leave(1 if any(finding.verdict == Verdict.FAIL for finding in found) else 0)
 
 
 def _say(finding: Finding) -> None:
@@ -55,6 +56,3 @@ def _say(finding: Finding) -> None:
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         verdict = click.style(verdict, fg=_COLOURS[finding.verdict])
     click.echo("\n".join([f"{verdict} {first}", *(f"{'':<5} {line}" for line in more)]))
-
-
-COMMANDS = (doctor,)

@@ -61,6 +61,3 @@ def new(*, ed25519: bool) -> None:
     pair = signing.new_pair()
     click.echo(pair.secret)
     click.echo(f"public, for the receiver: {pair.public}", err=True)
-
-
-COMMANDS = (backup, verify, secret)

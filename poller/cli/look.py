@@ -10,13 +10,7 @@ from poller import control, report
 from poller.cli import complete
 from poller.cli.shared import ask, configuration, told, where
 from poller.health import health as look_at_health
-from poller.model import Kind
-from poller.notices import NOTICES
-from poller.samples import example
-from poller.sources.spaceinvoices import RESOURCES, SpaceInvoices, connector_name
 from poller.stores import reading
-
-TRIGGERS = {f"{row.singular}.{kind}": (row, kind) for row in RESOURCES.values() if not row.opt_in for kind in Kind}
 
 
 @click.command()
@@ -95,28 +89,3 @@ def events(trigger: str, limit: int, *, follow: bool, as_json: bool) -> None:
 def _show(found: list[reading.Stored], *, as_json: bool) -> None:
     for event in found:
         click.echo(event.body if as_json else report.event_line(event))
-
-
-@click.command()
-def triggers() -> None:
-    """List what there is to receive.
-
-    With the names that connector platforms know the triggers by. Those that begin with poller. tell of poller itself,
-    and go only where a route names them.
-    """
-    rows = [(name, connector_name(*row)) for name, row in TRIGGERS.items()]
-    click.echo(report.triggers(rows + [(name, row.title) for name, row in NOTICES.items()]))
-
-
-@click.command()
-@click.argument("trigger", type=click.Choice([*TRIGGERS, *NOTICES]), metavar="TRIGGER")
-def sample(trigger: str) -> None:
-    """Print a full example event.
-
-    TRIGGER is such as client.created; poller triggers lists them.
-    """
-    click.echo(example(SpaceInvoices.name, trigger).body)
-
-
-COMMANDS = (status, health, sinks, events)
-CATALOGUE = (triggers, sample)

@@ -4,6 +4,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from poller import __version__
+from poller.cli import Row
 
 _INTRODUCTION = "follow the Space Invoices API, and tell every change as an event"
 _FILES = (
@@ -58,7 +59,8 @@ def page(main: click.Command) -> str:
 
 def _commands(group: click.Group, above: str) -> list[str]:
     lines: list[str] = []
-    for name, command in group.commands.items():
+    for name, row in group.commands.items():
+        command = row.whole() if isinstance(row, Row) else row
         if command.hidden:
             continue
         usage = " ".join(command.collect_usage_pieces(click.Context(command, info_name=name)))
@@ -94,6 +96,3 @@ def _text(text: str) -> str:
     """A line of text that troff takes for nothing else."""
     safe = text.replace("\\", r"\e").replace("-", r"\-").replace('"', r"\(dq").replace("\n", " ")
     return rf"\&{safe}" if safe.startswith((".", "'")) else safe
-
-
-COMMANDS = (completion, man)

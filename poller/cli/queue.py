@@ -1,6 +1,7 @@
 """Commands on what waits: parked and held things, replays, pauses."""
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
@@ -8,13 +9,16 @@ from typing import Any
 import click
 import msgspec
 
-from poller import report
+from poller import control, report
 from poller.cli import complete
-from poller.cli.shared import carry_out, configuration, fail, told
-from poller.operations import plain
+from poller.cli.shared import ask, configuration, fail, told
+from poller.operations import operations, plain
 from poller.progress import progress
+from poller.service import wall_ms
+from poller.sources.spaceinvoices import SpaceInvoices
 from poller.stores import Decision, reading
 from poller.stores.selection import Selection
+from poller.stores.sqlite import SqliteStore
 
 Options = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -100,7 +104,7 @@ def dead_retry(**wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selecti
 @told
 def dead_drop(**wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selection
     """Forget parked deliveries for good."""
-    count = carry_out("drop", selection=plain(Selection(**wanted)))["count"]
+    count = _carry_out("drop", selection=plain(Selection(**wanted)))["count"]
     click.echo(f"{count} parked deliveries are forgotten")
 
 
@@ -119,7 +123,7 @@ def retry(event_id: str | None, sink: str | None) -> None:
 
 def _again(states: list[str], selection: Selection) -> None:
     with progress("choosing what is sent again"):
-        count = carry_out("again", states=states, selection=plain(selection))["count"]
+        count = _carry_out("again", states=states, selection=plain(selection))["count"]
     click.echo(f"{count} deliveries will be sent again")
     raise SystemExit(0 if count else 1)
 
@@ -170,8 +174,8 @@ def resume(name: str) -> None:
 def _pause(name: str, *, paused: bool) -> None:
     config = configuration()
     if name in config.sinks or name in config.queues():
-        carry_out("pause_sink", sink=name, reason="paused by the operator" if paused else "")
-    elif not carry_out("pause_stream", stream=name, paused=paused)["found"]:
+        _carry_out("pause_sink", sink=name, reason="paused by the operator" if paused else "")
+    elif not _carry_out("pause_stream", stream=name, paused=paused)["found"]:
         fail(f"there is no sink and no stream {name}; poller status names them", 1)
 
 
@@ -200,14 +204,25 @@ def reject(name: str) -> None:
 
 def _decide(name: str, decision: Decision) -> None:
     if "/" not in name:
-        count = carry_out("release", route=name, decision=decision)["count"]
+        count = _carry_out("release", route=name, decision=decision)["count"]
         if not count:
             fail(f"there is nothing held by a route {name}; poller status names routes and streams where there is", 1)
         click.echo(f"{count} deliveries {'will be sent' if decision == Decision.APPROVE else 'are forgotten'}")
-    elif carry_out("decide", stream=name, decision=decision)["found"]:
+    elif _carry_out("decide", stream=name, decision=decision)["found"]:
         click.echo(f"{decision}: carried out by the next poll of {name}")
     else:
         fail(f"no deletions are held in {name}; poller status names the streams where they are", 1)
 
 
-COMMANDS = (retry, dead, replay, pause, resume, approve, reject)
+def _carry_out(name: str, **request: object) -> dict[str, Any]:
+    """Have the running poller carry out an operation, or, where none runs, do so under the lock."""
+    config = configuration()
+    path = config.state.path
+    try:
+        return ask(path, name, **request)
+    except control.NotRunning:
+        with reading.View(path):
+            pass  # a state that is not there is not made
+        with closing(SqliteStore(path, SpaceInvoices.name)) as store:
+            store.keep_shapes(config.shapes())
+            return operations(store, wall_ms, config.plan())[name](**request)

@@ -17,8 +17,8 @@ from poller.config import Config
 from poller.connections import veiled_connections
 from poller.expected import ExpectedTable
 from poller.explain import Making, event_in, explain
+from poller.nearest import nearest
 from poller.plan import Plan, Route
-from poller.problems import nearest
 from poller.route import matches
 from poller.samples import example
 from poller.sources.spaceinvoices import SpaceInvoices
@@ -193,6 +193,3 @@ def _alone(plan: Plan, name: str) -> Plan:
         names = [route.name for route in plan.routes]
         fail(f'there is no route "{name}"{nearest(name, names)}', 1)
     return replace(plan, routes=found)
-
-
-COMMANDS = (explain_, try_, test_, actions)

@@ -1,8 +1,7 @@
-"""What the commands share: the configuration, errors as messages, and how an operation reaches the state."""
+"""What the commands share: the configuration, errors as messages, and how the one that runs is asked."""
 
 import os
 from collections.abc import Callable
-from contextlib import closing
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,15 +10,11 @@ import click
 
 from poller import control, log
 from poller.config import Config, ConfigError, find, load
-from poller.operations import operations
 from poller.places import state
-from poller.service import wall_ms
 from poller.settings import SettingError
 from poller.sources import SourceError
-from poller.sources.spaceinvoices import SpaceInvoices
-from poller.stores import StoreError, reading
+from poller.stores import StoreError
 from poller.stores.opening import OpeningError
-from poller.stores.sqlite import SqliteStore
 
 BAD_CONFIG = 78
 STATE_TROUBLE = 74
@@ -86,17 +81,3 @@ def ask(path: Path, command: str, **request: object) -> dict[str, Any]:
     if "error" in answer:
         fail(f"the running poller could not do it: {answer['error']}", 1)
     return answer
-
-
-def carry_out(name: str, **request: object) -> dict[str, Any]:
-    """Have the running poller carry out an operation, or, where none runs, do so under the lock."""
-    config = configuration()
-    path = config.state.path
-    try:
-        return ask(path, name, **request)
-    except control.NotRunning:
-        with reading.View(path):
-            pass  # a state that is not there is not made
-        with closing(SqliteStore(path, SpaceInvoices.name)) as store:
-            store.keep_shapes(config.shapes())
-            return operations(store, wall_ms, config.plan())[name](**request)

@@ -12,7 +12,8 @@ from poller.doctor import Finding, Told, Verdict, answers, worst
 from poller.doctor.api import Api, Unanswered
 from poller.model import Resource
 from poller.plan import Plan
-from poller.sources.spaceinvoices import PARENT_PATHS, RESOURCES
+from poller.sources.resources import RESOURCES
+from poller.sources.spaceinvoices import PARENT_PATHS
 
 MOST_ORGS = 20
 """So many organizations are looked through for records of a resource."""

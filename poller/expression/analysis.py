@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from poller.expression.functions import EXPRESSION, FUNCTIONS, Parameter
 from poller.expression.syntax import ExpressionError, Node
-from poller.problems import nearest
+from poller.nearest import nearest
 
 Path = tuple[str, ...]
 """The names that lead from the scope to a value; the items of an array have the path of their array."""

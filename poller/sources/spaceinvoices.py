@@ -9,7 +9,7 @@ lower its page limit without saying so.
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
@@ -19,10 +19,11 @@ import msgspec
 from poller import retry
 from poller.http import Client, HttpError, Malformed, Response, TooLarge
 from poller.meter import Meter
-from poller.model import Kind, Organization, Page, Quarantined, Record, Resource, Stream
+from poller.model import Organization, Page, Quarantined, Record, Stream
 from poller.rate import LONGEST_HOLD_S, Bucket, NoTurn
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
 from poller.sources.keyset import PAGE_RECORDS, ById, Changes
+from poller.sources.resources import RESOURCES, SOURCE
 
 BASE_URL = "https://api.spaceinvoices.com/v1"
 FETCH_RECORDS = 50  # ids in one query: its URL stays below 2 kB
@@ -36,41 +37,6 @@ ANSWER_S = TRIES * (LONGEST_HOLD_S + DEADLINE_S) + (TRIES - 1) * LONGEST_HOLD_S
 """The longest that one answer takes, an API that hangs included: for each try its turn and its deadline, and the waits
 between them."""
 
-_ROWS = (
-    Resource("clients", "client", "Client", "clients"),
-    Resource(
-        "documents",
-        "document",
-        "Document",
-        "documents",
-        ignore=frozenset({"pdf"}),  # derived when the API answers
-        # texts in which smart codes are filled in when the API answers
-        rendered=frozenset({"note", "footer", "signature", "taxClause"}),
-    ),
-    Resource("items", "item", "Item", "items"),
-    Resource("payments", "payment", "Payment", "payments"),
-    Resource("recurrences", "recurrence", "Recurrence", "recurrences"),
-    Resource("taxes", "tax", "Tax", "taxes"),
-    Resource("units", "unit", "Unit", "units"),
-    Resource("categories", "category", "Category", "categories"),
-    Resource("prices", "price", "Price", "prices", parent="price_lists"),
-    Resource("orders", "order", "Order", "orders"),
-    Resource("price_lists", "price_list", "Price List", "priceLists", opt_in=True),
-)
-
-RESOURCES: Mapping[str, Resource] = {row.name: row for row in _ROWS}
-"""All that can be followed. A new resource is a new row."""
-
-_CONNECTOR_NAMES = {Kind.CREATED: "New {}", Kind.UPDATED: "{} Updated", Kind.DELETED: "{} Deleted"}
-
-
-def connector_name(row: Resource, kind: Kind) -> str:
-    """What connector platforms call a trigger: "New Client", and, as they have it, "Recurrence Update"."""
-    if (row.name, kind) == ("recurrences", Kind.UPDATED):
-        return "Recurrence Update"
-    return _CONNECTOR_NAMES[kind].format(row.title)
-
-
 PARENT_PATHS = {"price_lists": "PriceLists"}
 """Where the records of a parent resource have listings of their own."""
 
@@ -82,7 +48,7 @@ class SpaceInvoices:
     fewer they become fewer.
     """
 
-    name = "spaceinvoices"
+    name = SOURCE
     resources = RESOURCES
 
     def __init__(
