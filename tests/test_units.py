@@ -83,7 +83,7 @@ def test_the_template_differs_in_names_alone():
     plain, template = (directives(path) for path in UNITS)
     assert [(key, value) for key, value in template if (key, value) not in plain] == [
         ("Description", "Poller: changes in Space Invoices as events (%i)"),
-        ("ExecStart", "/opt/poller/bin/poller run --config /etc/poller/%i.toml"),
+        ("ExecStart", "/opt/poller/bin/poller --config /etc/poller/%i.toml run"),
         ("StateDirectory", "poller-%i"),
         ("WorkingDirectory", "%S/poller-%i"),
         ("LoadCredential", "token:/etc/poller/%i.token"),
