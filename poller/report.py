@@ -196,7 +196,7 @@ def event_line(stored: reading.Stored) -> str:
     """One event on one line for people: when, what, which record, what changed."""
     event = msgspec.json.decode(stored.body)
     changed = ", ".join(event["data"].get("changed", ()))
-    return f"{event['recordedtime']}  {stored.trigger:<20}  {event['subject']:<40}  {changed}".rstrip()
+    return f"{event['recordedtime']}  {stored.trigger:<25}  {event['subject']:<40}  {changed}".rstrip()
 
 
 def triggers(rows: Sequence[tuple[str, str]]) -> str:

@@ -132,7 +132,7 @@ def stream(**more):
         ({"polls_paused": "the disk is full"}, "act", "Polls pause", ()),
         ({"reloaded": {"ok": False, "error": "line 3"}}, "act", "The new configuration was refused", ()),
         ({"missing": [stream(held_since="x")]}, "act", "Deletions held in o/clients", ("approve", "reject")),
-        ({"missing": [stream()]}, "watch", "Deletions held in o/clients", ("approve", "reject")),
+        ({"missing": [stream()]}, "watch", "Records missing in o/clients", ("approve", "reject")),
         ({"held": [{"route": "r", "held": 5}]}, "act", "Deliveries held by route r", ("approve", "reject")),
         (
             {"sinks": [sink(parked=2)], "counts": {"parked": 2, "quarantined": 0}},
@@ -160,6 +160,15 @@ def test_what_needs_a_person_is_told_apart(found, level, what, actions):
     (notice,) = notices(WELL | found)
     assert (notice.level, notice.what, notice.actions) == (level, what, actions)
     assert notice.text
+
+
+def test_streams_in_trouble_are_told_by_their_resources():
+    """So that one knows where to look among many."""
+    rows = [{"resource": name, "states": {"failing": 1}, "late": name == "c"} for name in "abcd"]
+    found = WELL | {"summary": {"states": {"failing": 4}, "late": 1, "resources": rows}}
+    late, failing = notices(found)
+    assert failing.text.startswith("Of a, b, c and others. ")
+    assert late.text.startswith("Of c. ")
 
 
 def test_what_needs_a_person_comes_first():
