@@ -10,6 +10,11 @@ from poller.model import format_time
 from poller.stores import Standing, reading
 from poller.stores.selection import Selection
 
+NO_STREAM = (
+    "It is not known which organizations the token sees. If that lasts, the log says why (organizations.failed); "
+    "poller check tries it."
+)
+
 
 class Running(NamedTuple):
     """A poller that runs: its process, why its polls pause, if they do, and what it follows.
@@ -137,6 +142,8 @@ def status_text(found: dict[str, Any]) -> str:
             f"NOT RELOADED: at {found['reloaded']['at']} the changed configuration could not be used; the old one is "
             f"in force.\n{found['reloaded']['error']}"
         )
+    if not found["streams"]:
+        parts.append(f"NO STREAM is followed yet. {NO_STREAM}")
     parts += _held(found["streams"])
     parts += [
         f"SILENT: {row['stream']} has not changed since {row['last_change']}, and never paused so long of late."

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from poller.report import NO_STREAM
+
 Found = Mapping[str, Any]
 
 
@@ -99,6 +101,8 @@ def _unrouted(found: Found) -> Iterator[Notice]:
 
 def _streams(found: Found) -> Iterator[Notice]:
     states, rows = found["summary"]["states"], found["summary"].get("resources", ())
+    if not states:
+        yield Notice(Level.ACT, "No stream is followed yet", NO_STREAM)
     for state, level, text in _STATES:
         count = states.get(state, 0)
         if count:
@@ -123,7 +127,7 @@ _STATES = (
     (
         "suspended",
         Level.ACT,
-        "The API denies access, or the organization is gone for this token. Mend that. Each is tried again within 15 minutes.",
+        "The API denies access, or the organization is gone for this token. Mend that; each is tried every 15 minutes.",
     ),
     ("paused", Level.ACT, "Stopped by an operator until resumed."),
     ("failing", Level.WATCH, "The last polls failed; they are tried again, at most 15 minutes apart."),

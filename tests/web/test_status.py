@@ -145,7 +145,8 @@ def stream(**more):
         ({"sinks": [sink(state="open")]}, "watch", "Sink crm is away", ()),
         ({"summary": {"states": {"suspended": 1}, "late": 0}}, "act", "1 stream suspended", ()),
         ({"summary": {"states": {"failing": 2000}, "late": 0}}, "watch", "2,000 streams failing", ()),
-        ({"summary": {"states": {}, "late": 4}}, "act", "4 streams late", ()),
+        ({"summary": {"states": {"following": 9}, "late": 4}}, "act", "4 streams late", ()),
+        ({"summary": {"states": {}, "late": 0}}, "act", "No stream is followed yet", ()),
         (
             {"counts": {"parked": 0, "quarantined": 0, "silent": 9}, "silent": [{"stream": "o/a"}]},
             "watch",
