@@ -1,7 +1,9 @@
 """What a change of the configuration would do, for people."""
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
+from poller.model import Kind
 from poller.outline import Changes, QueueChange, RouteChange, Setting, StreamChange, What
 
 _STREAMS = {
@@ -69,7 +71,14 @@ def _queue(change: QueueChange) -> Iterator[str]:
         yield f"           it is just as {change.renamed} was: a new name is a new sink, and gets nothing of the old"
     for word, triggers in (("may get", change.gains), ("gets no more", change.loses)):
         if triggers:
-            yield f"           {word}: {', '.join(triggers)}"
+            yield f"           {word}: {', '.join(_short(triggers))}"
+
+
+def _short(triggers: Iterable[str]) -> Iterator[str]:
+    """The triggers, which are sorted; where they are all of a resource, as one."""
+    for resource, names in groupby(triggers, lambda name: name.partition(".")[0]):
+        found = list(names)
+        yield from [f"{resource}.*"] if found == sorted(f"{resource}.{kind}" for kind in Kind) else found
 
 
 def _waiting(change: QueueChange) -> str:

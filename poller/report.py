@@ -10,6 +10,11 @@ from poller.model import format_time
 from poller.stores import Standing, reading
 from poller.stores.selection import Selection
 
+NO_STREAM = (
+    "It is not known which organizations the token sees. If that lasts, the log says why (organizations.failed); "
+    "poller check tries it."
+)
+
 
 class Running(NamedTuple):
     """A poller that runs: its process, why its polls pause, if they do, and what it follows.
@@ -141,6 +146,8 @@ def status_text(found: dict[str, Any]) -> str:
             f"in force.\n{found['reloaded']['error']}"
         )
     parts += _requests(found["requests"] or {})
+    if not found["streams"]:
+        parts.append(f"NO STREAM is followed yet. {NO_STREAM}")
     parts += _held(found["streams"])
     parts += [
         f"SILENT: {row['stream']} has not changed since {row['last_change']}, and never paused so long of late."
@@ -210,4 +217,4 @@ def event_line(stored: reading.Stored) -> str:
     """One event on one line for people: when, what, which record, what changed."""
     event = msgspec.json.decode(stored.body)
     changed = ", ".join(event["data"].get("changed", ()))
-    return f"{event['recordedtime']}  {stored.trigger:<20}  {event['subject']:<40}  {changed}".rstrip()
+    return f"{event['recordedtime']}  {stored.trigger:<25}  {event['subject']:<40}  {changed}".rstrip()

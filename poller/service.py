@@ -148,8 +148,8 @@ class Service:
         self.meter.observe("poll_seconds", time.monotonic() - began_s, resource=stream.resource)
         standing = self._keep(stream, error, began_s, found)
         parent = self.plan.watches[stream.resource].resource.parent
-        if error is None and parent and not self.plan.watches[parent].announces:  # it has no polls of its own
-            self._keep(Stream(stream.org, parent), None, began_s)
+        if parent and not self.plan.watches[parent].announces:  # it has no polls of its own
+            self._keep(Stream(stream.org, parent), error, began_s)
         if error:
             event = "stream.suspended" if standing.suspended else "stream.failed"
             log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)

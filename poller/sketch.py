@@ -11,6 +11,7 @@ from poller.config import Config
 from poller.outline import Followed, Outline, Receiver, Way
 from poller.plan import Route
 from poller.routing import RouteTable, route_name, steps
+from poller.settings import unprinted
 
 _TOLD_ELSEWHERE = {"resources", "sinks", "route", "test"}
 
@@ -51,7 +52,7 @@ def _way(route: Route, table: RouteTable) -> Way:
 
 
 def _digest(table: BaseModel, but: set[str] | None = None) -> str:
-    plain = table.model_dump(mode="json", exclude=but)
+    plain = table.model_dump(mode="json", exclude=but), list(unprinted(table))  # a URL is dumped by its host alone
     return blake2b(msgspec.json.encode(plain, order="sorted"), digest_size=8).hexdigest()
 
 

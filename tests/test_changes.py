@@ -204,3 +204,11 @@ def test_what_is_forgotten(plan, progress, reason):
 def test_an_address_that_was_never_kept_is_no_other():
     """A state of an older version has none."""
     assert estranged(WELL, Plan({"clients": None}, address="https://b"), "") == ""
+
+
+def test_triggers_of_a_whole_resource_are_one_word():
+    """A new sink may get thirty; what it gets of a resource is listed only where it is not all."""
+    routes = {"some": Way(("client.*", "item.created"), ("new",), None, "1")}
+    receivers = BEFORE.receivers | {"new": Receiver("file", "b2")}
+    after = replace(BEFORE, resources={"clients": CLIENTS, "items": ITEMS}, receivers=receivers, routes=routes)
+    assert "may get: client.*, item.created\n" in text(changes(BEFORE, after, KNOWN))

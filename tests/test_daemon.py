@@ -288,7 +288,7 @@ def test_a_new_organization_begins_in_silence(tmp_path, api, account):
 
 
 def test_the_organizations_are_looked_up_until_that_works(tmp_path, api):
-    """An API that fails at the start is asked again."""
+    """An API that fails at the start is asked again; meanwhile the status does not look as if all were well."""
     api.faults.always(server_error)
     site = Site(
         tmp_path,
@@ -298,8 +298,10 @@ def test_the_organizations_are_looked_up_until_that_works(tmp_path, api):
     )
     with site.start() as poller:
         poller.until(lambda: poller.log("organizations.failed"))
+        assert "NO STREAM is followed yet." in site.run("status").out
         api.faults.clear()
         poller.until(lambda: site.baselined(1))
+        assert "NO STREAM" not in site.run("status").out
 
 
 def test_fault_42_a_refused_token_suspends_and_announces_nothing(tmp_path, api, account, org):

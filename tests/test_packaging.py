@@ -73,7 +73,7 @@ def test_make_alone_tells_its_targets():
 def test_the_unit_runs_a_command_that_is_there():
     """Bad configuration is not tried again, and the state is private."""
     unit = (ROOT / "systemd" / "poller.service").read_text()
-    assert "ExecStart=/opt/poller/bin/poller run --config /etc/poller/config.toml" in unit
+    assert "ExecStart=/opt/poller/bin/poller --config /etc/poller/config.toml run" in unit
     for line in ("RestartPreventExitStatus=78", "StateDirectoryMode=0700", "UMask=0077", "DynamicUser=yes"):
         assert line in unit.splitlines()
 

@@ -9,6 +9,7 @@ from mirror import plan
 
 from poller.model import Stream
 from poller.service import Service
+from poller.sources import Denied
 from poller.stores.sqlite import SqliteStore
 
 
@@ -28,8 +29,8 @@ def service_of(tmp_path):
     store = SqliteStore(tmp_path / "poller.db", "nothing")
     made = []
 
-    def service_of(plan):
-        made.append(Service(plan, Nothing(), store, {}, Event()))
+    def service_of(plan, source=None):
+        made.append(Service(plan, source or Nothing(), store, {}, Event()))
         return made[-1]
 
     yield service_of
@@ -46,3 +47,19 @@ def test_only_what_is_to_be_followed_is(service_of, organizations, streams):
     """An organization that the state knows may be one that the configuration leaves out by now."""
     service = service_of(replace(plan("clients"), organizations=organizations))
     assert service.streams(["a", "b"]) == [Stream(org, "clients") for org in streams]
+
+
+class Closed(Nothing):
+    """A source that denies access."""
+
+    def list(self, *_asked):
+        raise Denied("401")
+
+
+def test_what_is_polled_with_its_child_is_in_the_same_trouble(service_of):
+    """Price lists that are read for the sake of prices alone have no polls of their own, which could tell."""
+    service = service_of(plan("prices"), Closed())
+    service.poll(Stream("a", "prices"))
+    standings = [service.store.standing(Stream("a", name)) for name in ("price_lists", "prices")]
+    assert [(standing.suspended, standing.error) for standing in standings] == [(True, "401")] * 2
+    assert all(standing.next_poll_ms for standing in standings)

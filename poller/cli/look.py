@@ -61,7 +61,7 @@ def sinks(*, as_json: bool) -> None:
     """Show how the sinks and their receivers are."""
     with reading.View(configuration().state.path) as view:
         found = report.sinks(view)
-    click.echo(msgspec.json.encode(found) if as_json else report.sinks_text(found))
+    click.echo(msgspec.json.encode(found) if as_json else report.sinks_text(found) or "no sink has had a delivery yet")
 
 
 @click.command()

@@ -71,7 +71,7 @@ def dead_list(*, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401 - the fi
     """List parked deliveries, oldest first."""
     with reading.View(configuration().state.path) as view:
         found = view.parked(Selection(**wanted))
-    click.echo(msgspec.json.encode(found) if as_json else report.parked_text(found))
+    click.echo(msgspec.json.encode(found) if as_json else report.parked_text(found) or "no deliveries are parked")
 
 
 @dead.command(name="show")
@@ -165,7 +165,7 @@ def pause(name: str) -> None:
 def resume(name: str) -> None:
     """Let a sink or a stream go on.
 
-    A sink whose receiver is in trouble is tried at once.
+    A sink whose receiver is in trouble is tried at once, and so is a stream that fails or is suspended.
     """
     _pause(name, paused=False)
     click.echo(f"{name} goes on")

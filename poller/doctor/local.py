@@ -53,7 +53,7 @@ def _program() -> Iterator[Finding]:
         "SQLite",
         machine.sqlite(library.VERSION),
         "3.51.3 or newer, in which the WAL-reset bug is mended",
-        note="poller is safe from that bug, since it writes by one connection; let no other program write to the state",
+        note="writing by two connections can damage a database; poller writes by one: let no other program write to it",
     )
     yield _finding("packages", _packages(), "installed")
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from poller.report import NO_STREAM
+
 Found = Mapping[str, Any]
 
 
@@ -60,8 +62,8 @@ def _deletions(found: Found) -> Iterator[Concern]:
                 f"{row['missing']} records are gone from the listing, but the API still counts them. "
                 "If that stays so and they were deleted, approve."
             )
-        level = Level.ACT if row["held_since"] else Level.WATCH
-        yield Concern(level, f"Deletions held in {row['stream']}", text, ("approve", "reject"), {"name": row["stream"]})
+        level, what = (Level.ACT, "Deletions held") if row["held_since"] else (Level.WATCH, "Records missing")
+        yield Concern(level, f"{what} in {row['stream']}", text, ("approve", "reject"), {"name": row["stream"]})
 
 
 def _floods(found: Found) -> Iterator[Concern]:
@@ -98,20 +100,35 @@ def _unrouted(found: Found) -> Iterator[Concern]:
 
 
 def _streams(found: Found) -> Iterator[Concern]:
-    states = found["summary"]["states"]
+    states, rows = found["summary"]["states"], found["summary"].get("resources", ())
+    if not states:
+        yield Concern(Level.ACT, "No stream is followed yet", NO_STREAM)
     for state, level, text in _STATES:
         count = states.get(state, 0)
         if count:
-            yield Concern(level, f"{_count(count, 'stream', 'streams')} {state}", text, (), {})
+            told = _of(row["resource"] for row in rows if row["states"].get(state)) + text
+            yield Concern(level, f"{_count(count, 'stream', 'streams')} {state}", told, (), {})
     late = found["summary"]["late"]
     if late and not found["polls_paused"]:
-        yield Concern(
-            Level.ACT, f"{_count(late, 'stream', 'streams')} late", "Polls are overdue by more than two minutes."
-        )
+        told = _of(row["resource"] for row in rows if row["late"]) + _LATE
+        yield Concern(Level.ACT, f"{_count(late, 'stream', 'streams')} late", told)
+
+
+def _of(resources: Iterator[str]) -> str:
+    """Which resources have such streams, before what is the case."""
+    names = list(resources)
+    return f"Of {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}. " if names else ""
+
+
+_LATE = "Polls are overdue by more than two minutes: [source] rate is too low for so many, or the API is slow."
 
 
 _STATES = (
-    ("suspended", Level.ACT, "The API denies access, or the organization is gone for this token. Mend the token."),
+    (
+        "suspended",
+        Level.ACT,
+        "The API denies access, or the organization is gone for this token. Mend that; each is tried every 15 minutes.",
+    ),
     ("paused", Level.ACT, "Stopped by an operator until resumed."),
     ("failing", Level.WATCH, "The last polls failed; they are tried again, at most 15 minutes apart."),
     ("baseline", Level.WATCH, "The first complete listing is under way; it makes no events."),

@@ -65,5 +65,5 @@ def test_what_is_shown_never_waits_for_the_store(daemon, show):
 
 def test_what_asks_the_store_would_wait(daemon):
     """So the test above can fail."""
-    with ThreadPoolExecutor(1) as pool, pytest.raises(TimeoutError), daemon._store._writing():
+    with ThreadPoolExecutor(1) as pool, daemon._store._writing(), pytest.raises(TimeoutError):
         pool.submit(daemon._store.address).result(0.2)

@@ -132,7 +132,7 @@ def stream(**more):
         ({"polls_paused": "the disk is full"}, "act", "Polls pause", ()),
         ({"reloaded": {"ok": False, "error": "line 3"}}, "act", "The new configuration was refused", ()),
         ({"missing": [stream(held_since="x")]}, "act", "Deletions held in o/clients", ("approve", "reject")),
-        ({"missing": [stream()]}, "watch", "Deletions held in o/clients", ("approve", "reject")),
+        ({"missing": [stream()]}, "watch", "Records missing in o/clients", ("approve", "reject")),
         ({"held": [{"route": "r", "held": 5}]}, "act", "Deliveries held by route r", ("approve", "reject")),
         (
             {"sinks": [sink(parked=2)], "counts": {"parked": 2, "quarantined": 0}},
@@ -145,7 +145,8 @@ def stream(**more):
         ({"sinks": [sink(state="open")]}, "watch", "Sink crm is away", ()),
         ({"summary": {"states": {"suspended": 1}, "late": 0}}, "act", "1 stream suspended", ()),
         ({"summary": {"states": {"failing": 2000}, "late": 0}}, "watch", "2,000 streams failing", ()),
-        ({"summary": {"states": {}, "late": 4}}, "act", "4 streams late", ()),
+        ({"summary": {"states": {"following": 9}, "late": 4}}, "act", "4 streams late", ()),
+        ({"summary": {"states": {}, "late": 0}}, "act", "No stream is followed yet", ()),
         (
             {"counts": {"parked": 0, "quarantined": 0, "silent": 9}, "silent": [{"stream": "o/a"}]},
             "watch",
@@ -160,6 +161,15 @@ def test_what_needs_a_person_is_told_apart(found, level, what, actions):
     (concern,) = concerns(WELL | found)
     assert (concern.level, concern.what, concern.actions) == (level, what, actions)
     assert concern.text
+
+
+def test_streams_in_trouble_are_told_by_their_resources():
+    """So that one knows where to look among many."""
+    rows = [{"resource": name, "states": {"failing": 1}, "late": name == "c"} for name in "abcd"]
+    found = WELL | {"summary": {"states": {"failing": 4}, "late": 1, "resources": rows}}
+    late, failing = concerns(found)
+    assert failing.text.startswith("Of a, b, c and others. ")
+    assert late.text.startswith("Of c. ")
 
 
 def test_what_needs_a_person_comes_first():

@@ -68,7 +68,7 @@ const STREAMS = [
     fill: (node, row) => {
       for (const child of node.children) aim(child, { name: row.stream }, row.stream);
       node.children[0].hidden ||= row.state === "paused";
-      node.children[1].hidden ||= row.state !== "paused";
+      node.children[1].hidden ||= !["paused", "suspended", "failing"].includes(row.state);
     },
   },
 ];
