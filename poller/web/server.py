@@ -114,5 +114,5 @@ def _listener(where: Address) -> socket.socket:
     try:
         return socket.create_server(where, family=family)
     except OSError as error:
-        why = error.strerror or str(error)
+        why = (error.strerror or str(error)).partition(" (while")[0]  # what follows names the address once more
         raise SettingError(f"http.listen: {where.shown} cannot be listened on: {why}") from error
