@@ -114,7 +114,8 @@ def test_dead_retry(parked, running):
     site, receiver = parked
     first = receiver.records[0]
     with perhaps_running(site, running):
-        assert site.run("dead", "retry", "--sink", "other").code == 1
+        done = site.run("dead", "retry", "--sink", "other")
+        assert (done.code, done.err) == (1, "poller: there is no sink other; poller sinks names them\n")
         assert site.run("dead", "retry", "--id", first.id).out == "1 deliveries will be sent again\n"
         goes_out(site, running, 2)
         assert (receiver.records[-1].id, receiver.records[-1].body) == (first.id, first.body)
@@ -157,7 +158,6 @@ def test_replay(parked, running):
     ("options", "count"),
     [
         (["--sink", "hook"], 3),
-        (["--sink", "other"], 0),
         (["--trigger", "client.*"], 3),
         (["--trigger", "client.deleted"], 0),
         (["--since", "2020-01-01"], 3),
@@ -169,6 +169,12 @@ def test_replay(parked, running):
 def test_a_replay_is_of_what_is_chosen(parked, options, count):
     """By any of it."""
     assert parked[0].run("replay", "--dry-run", *options).out == f"{count} deliveries would be sent again\n"
+
+
+def test_a_replay_to_a_mistyped_sink_is_no_replay_of_nothing(parked):
+    """It is said that there is no such sink."""
+    done = parked[0].run("replay", "--dry-run", "--sink", "hok")
+    assert (done.code, done.out, done.err) == (1, "", "poller: there is no sink hok; poller sinks names them\n")
 
 
 def test_a_replay_of_nothing(parked):

@@ -34,7 +34,7 @@ def reload() -> None:
         asked = ask(path, "reload")["asked"]
         reloaded = _answer(path, asked)
     except control.NotRunning:
-        fail("no poller runs on this state; its next start reads the configuration", 1)
+        fail(f"no poller runs on {path}: a start reads the configuration; another [state] path needs a restart", 1)
     if not reloaded["ok"]:
         fail(f"the old configuration stays in force:\n{reloaded['error']}", 1)
     click.echo("the configuration is in force")

@@ -59,7 +59,7 @@ def _running(path: Path) -> report.Running | None:
 @told
 def sinks(*, as_json: bool) -> None:
     """Show how the sinks and their receivers are."""
-    with reading.View(configuration().state.path) as view:
+    with reading.View(where()[0]) as view:
         found = report.sinks(view)
     click.echo(msgspec.json.encode(found) if as_json else report.sinks_text(found) or "no sink has had a delivery yet")
 
@@ -75,7 +75,7 @@ def events(trigger: str, limit: int, *, follow: bool, as_json: bool) -> None:
 
     TRIGGER is a pattern such as client.* or document.created.
     """
-    with reading.View(configuration().state.path) as view:
+    with reading.View(where()[0]) as view:
         found = view.last(trigger, limit)
         _show(found, as_json=as_json)
         sequence = max((event.sequence for event in found), default=0)

@@ -21,9 +21,11 @@ _FILES = (
 def completion(shell: str) -> None:
     """Print what completes commands in a shell.
 
-    bash: poller completion bash > ~/.local/share/bash-completion/completions/poller; zsh: the same to a file _poller
-    in a folder of $fpath; fish: to ~/.config/fish/completions/poller.fish.
-    """
+    \b
+    bash: poller completion bash > ~/.local/share/bash-completion/completions/poller
+    zsh:  poller completion zsh > _poller, in a folder of $fpath
+    fish: poller completion fish > ~/.config/fish/completions/poller.fish
+    """  # noqa: D301 - click's mark for lines to be left as they are
     made = get_completion_class(shell)
     if made is None:
         raise click.UsageError(f"click knows no completion for {shell}")

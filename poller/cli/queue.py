@@ -124,8 +124,20 @@ def retry(event_id: str | None, sink: str | None) -> None:
 def _again(states: list[str], selection: Selection) -> None:
     with progress("choosing what is sent again"):
         count = _carry_out("again", states=states, selection=plain(selection))["count"]
+    _see(selection, count)
     click.echo(f"{count} deliveries will be sent again")
     raise SystemExit(0 if count else 1)
+
+
+def _see(selection: Selection, count: int) -> None:
+    """That nothing was found for a sink of no such name is said: it was mistyped."""
+    config, name = configuration(), selection.sink
+    if count or not name or name in config.sinks or name in config.queues():
+        return
+    with reading.View(config.state.path) as view:
+        known = {backlog.sink for backlog in view.backlogs()}
+    if name not in known:
+        fail(f"there is no sink {name}; poller sinks names them", 1)
 
 
 @click.command()
@@ -142,7 +154,9 @@ def replay(*, dry: bool, **wanted: Any) -> None:  # noqa: ANN401 - the fields of
     selection = Selection(**wanted)
     if dry:
         with reading.View(configuration().state.path) as view:
-            click.echo(f"{view.count(selection, ['delivered', 'parked'])} deliveries would be sent again")
+            count = view.count(selection, ["delivered", "parked"])
+        _see(selection, count)
+        click.echo(f"{count} deliveries would be sent again")
         return
     _again(["delivered", "parked"], selection)
 

@@ -122,5 +122,5 @@ def _listener(where: Address) -> socket.socket:
 
 
 def _unable(where: Address, error: OSError) -> SettingError:
-    why = error.strerror or str(error)
+    why = (error.strerror or str(error)).partition(" (while")[0]  # what follows names the address once more
     return SettingError(f"http.listen: {where.shown} cannot be listened on: {why}")

@@ -83,6 +83,7 @@ def test_fault_61_a_wrong_configuration_changes_nothing(site, account, org, told
                 poller.pid,
             )
             assert "NOT RELOADED" in site.run("status").out
+            assert [site.run(command).code for command in ("sinks", "events")] == [0, 0]
         account.create(org, "clients")
         poller.until(lambda: len(lines(told)) == 1)
         site.config.write_text(good)
