@@ -45,4 +45,4 @@ def test_every_command_is_understood(path):
 def test_commands_are_found():
     """There would be nothing to see otherwise."""
     assert "dead retry" in shown(ROOT / "docs/operating.md")
-    assert all(len(shown(unit)) == 1 for unit in UNITS)
+    assert all(len(shown(unit)) == 2 for unit in UNITS)

@@ -19,6 +19,7 @@ from poller.stores import (
     Outgoing,
     Standing,
     Step,
+    StoreError,
     Tidied,
     Verdict,
     departure,
@@ -290,7 +291,10 @@ class SqliteStore:
         """How much there is of what ``pressure`` limits."""
         with self._reading():
             pending = dict(self._all("SELECT sink, count(*) FROM delivery WHERE state = 'pending' GROUP BY sink"))
-            return Load(pending, *upkeep.sizes(self._connection, self._path))
+            try:
+                return Load(pending, *upkeep.sizes(self._connection, self._path))
+            except OSError as error:  # its disk may be gone
+                raise StoreError(f"the state cannot be used now: {error}") from error
 
     # The connection
 

@@ -14,8 +14,7 @@ from poller.stores.wal import Wal
 class Transactions:
     """The turns that threads take at ``connection``, to the database at ``path``.
 
-    Whatever SQLite or the disk refuses within one is raised as ``StoreError``. ``undone`` is called after each that
-    failed.
+    Whatever SQLite refuses within one is raised as ``StoreError``. ``undone`` is called after each that failed.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, undone: Callable[[], None]) -> None:
@@ -56,7 +55,7 @@ def _as_store_error() -> Iterator[None]:
     began = monotonic()
     try:
         yield
-    except (sqlite3.Error, OSError) as error:  # its disk may be gone
+    except sqlite3.Error as error:
         busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
         waited = f" (waited {monotonic() - began:.1f} s)" if busy else ""
         raise StoreError(f"the state cannot be used now: {error}{waited}") from error
