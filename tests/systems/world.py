@@ -96,7 +96,7 @@ class World:
         monkeypatch.setattr(retry, "SINK_WAITS_S", (0.0,))
         monkeypatch.setattr(retry, "EVENT_WAITS_S", (0.0,) * 4)
         monkeypatch.setattr(breaker, "SHORTEST_WAIT_S", 0.0)
-        for module in ("service", "once", "cli.shared"):
+        for module in ("service", "once", "cli.queue"):
             monkeypatch.setattr(f"poller.{module}.wall_ms", lambda: now_ms() + self._late_ms)
 
     def pass_s(self, seconds):
