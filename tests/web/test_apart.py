@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from process import TOKEN, Site, only
+from process import RESOURCES, TOKEN, Site, only
 
 from poller.assembly import assemble
 from poller.config import load
@@ -13,19 +13,6 @@ from poller.daemon import Daemon
 from poller.web.inside import Asked
 
 ORGANIZATIONS = 2_000
-RESOURCES = (
-    "clients",
-    "documents",
-    "items",
-    "payments",
-    "recurrences",
-    "taxes",
-    "units",
-    "categories",
-    "prices",
-    "orders",
-)
-
 SHOWN = {
     "status": lambda inside: json.dumps(inside.status(Asked())),
     "a search": lambda inside: json.dumps(inside.status(Asked("org01234"))),

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 from playwright.sync_api import expect
+from process import RESOURCES
 from web.browser import chromium, overflow, violations
 
 from poller.listening import HttpTable
@@ -12,18 +13,6 @@ from poller.report import Running
 from poller.stores.sqlite import SqliteStore
 from poller.web import Endpoint, Inside, Status
 
-RESOURCES = (
-    "clients",
-    "documents",
-    "items",
-    "payments",
-    "recurrences",
-    "taxes",
-    "units",
-    "categories",
-    "prices",
-    "orders",
-)
 ORGANIZATIONS = 2000
 
 
