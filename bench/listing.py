@@ -82,7 +82,7 @@ class Scripted:
         """Nothing is ever missing here, so nothing is asked for."""
         raise NotImplementedError
 
-    def count(self, _stream: Stream, _parent: str = "") -> int:
+    def count(self, _stream: Stream, _parent: str = "", _after: str = "") -> int:
         """As many as the poller follows."""
         return self.live
 

@@ -16,9 +16,10 @@ import structlog
 from poller import diff, overlap
 from poller.model import Page, State, Stream
 from poller.running import UNREAD, Poll, Tools, began_ms, moved
+from poller.search import search
 from poller.sources import Increment, ParentGone, Sweep
 from poller.stores import Pass
-from poller.sweep import CHUNK_MARKS, disagreement, settle_missing, sweep
+from poller.sweep import CHUNK_MARKS, counts, disagreement, settle_missing, sweep
 
 log = structlog.get_logger()
 
@@ -135,8 +136,13 @@ def _end(run: Poll, parent: str) -> None:
 
 
 def _check_count(run: Poll) -> None:
-    """Where the API counts other than we do: look at the news once more, then at everything."""
-    if disagreement(run) == 0:
+    """Where the API counts fewer than we do: search for them. Else, or in vain: at the news once more, then sweep."""
+    counted = counts(run)
+    differs = disagreement(run, counted)
+    if differs == 0:
+        return
+    if differs < 0 and search(run, counted):
+        run.tools.meter.count("count_disagreements", resource=run.stream.resource)
         return
     _increment(run)
     if disagreement(run) == 0:

@@ -30,9 +30,9 @@ class Signs:
         self._moved()
         return page
 
-    def count(self, stream: Stream, parent: str = "") -> int:
+    def count(self, stream: Stream, parent: str = "", after: str = "") -> int:
         """See ``Source.count``."""
-        count = self._source.count(stream, parent)
+        count = self._source.count(stream, parent, after)
         self._moved()
         return count
 

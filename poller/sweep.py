@@ -5,7 +5,7 @@ show are missing; they are deleted only when the API, asked for them by id, does
 its count agrees, and they are not so many that a person should look first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -70,33 +70,33 @@ def _take(poll: Poll, page: Page, at: Sweeping, *, keep: bool) -> Sweeping:
     upto = page.records[-1].id
     marks = poll.tools.store.marks_between(poll.stream, at.after, upto)
     if at.kind == Pass.IDS:
-        findings, quarantined = _hydrated(poll, page, marks, at.parent)
+        findings, quarantined = hydrated(poll, page, marks, at.parent)
         findings += diff.returned(page.records, marks)
     else:
         silent = poll.first and not poll.emits_first
         findings, quarantined = poll.look(page.records, marks, poll.rules(silent=silent), at.parent)
     if not poll.first:
-        _count_late(poll, findings, at.parent)
+        count_late(poll, findings, at.parent)
     quarantined = [*page.quarantined, *quarantined]
-    late = _late(poll, findings, marks, at.parent)
+    late = late_after(poll, poll.progress.late, findings, marks, at.parent)
     if not (at.tainted or quarantined):
         findings += diff.absent(marks.values(), (record.id for record in page.records), at.parent)
     return _commit(poll, replace(at, after=upto), findings, quarantined, keep=keep, late=late)
 
 
-def _late(poll: Poll, findings: Sequence[Finding], marks: dict[str, Mark], parent: str) -> Late:
-    """With what increments should have shown and did not: it showed up later than they look back.
+def late_after(poll: Poll, late: Late, findings: Sequence[Finding], marks: dict[str, Mark], parent: str) -> Late:
+    """``late`` with what increments should have shown and did not: it showed up later than they look back.
 
     What is stamped long before the sweep before was rather put there with its old stamp.
     """
     watermark_ms = poll.progress.watermarks.get(parent, UNREAD)
     if poll.first or not findings or watermark_ms == UNREAD:
-        return poll.progress.late
+        return late
     overlap_s = overlap.span_s(poll.progress.late, poll.watch.overlap_s)
     to_ms = watermark_ms - int(overlap_s * 1000)
     from_ms = to_ms - int((poll.watch.sweep_every_s + overlap.LONGEST_S) * 1000)
     changes = sum(from_ms <= stamp_ms < to_ms for stamp_ms in moved(findings, marks))
-    return overlap.missed(poll.progress.late, changes, overlap_s) if changes else poll.progress.late
+    return overlap.missed(late, changes, overlap_s) if changes else late
 
 
 def _commit(
@@ -115,7 +115,7 @@ def _commit(
     return at
 
 
-def _hydrated(poll: Poll, page: Page, marks: dict[str, Mark], parent: str) -> tuple[list[Finding], list[Quarantined]]:
+def hydrated(poll: Poll, page: Page, marks: dict[str, Mark], parent: str) -> tuple[list[Finding], list[Quarantined]]:
     """Ask for the records whose stamps are not those remembered, and compare them whole."""
     findings: list[Finding] = []
     quarantined: list[Quarantined] = []
@@ -130,7 +130,7 @@ def _hydrated(poll: Poll, page: Page, marks: dict[str, Mark], parent: str) -> tu
     return findings, quarantined
 
 
-def _count_late(poll: Poll, findings: list[Finding], parent: str) -> None:
+def count_late(poll: Poll, findings: list[Finding], parent: str) -> None:
     """Count changes stamped with a time that increments have been through: these should have shown them."""
     watermark_ms = poll.progress.watermarks.get(parent, UNREAD)
     late = sum(
@@ -246,8 +246,16 @@ def _confirm_some(poll: Poll, parent: str, missing: list[Mark], *, gone: bool) -
     poll.commit(poll.progress, findings, [*page.quarantined, *quarantined])
 
 
-def disagreement(poll: Poll) -> int:
-    """By how many live records the API counts more than are remembered, beyond what is known of old."""
-    counted = sum(poll.tools.source.count(poll.stream, parent) for parent in poll.parents)
+def counts(poll: Poll) -> dict[str, int]:
+    """How many live records the API counts in each listing."""
+    return {parent: poll.tools.source.count(poll.stream, parent) for parent in poll.parents}
+
+
+def disagreement(poll: Poll, counted: Mapping[str, int] | None = None) -> int:
+    """By how many live records the API counts more than are remembered, beyond what is known of old.
+
+    ``counted`` is what it counts, if that was asked already.
+    """
+    total = sum((counts(poll) if counted is None else counted).values())
     expected = poll.progress.live + poll.tools.store.quarantined(poll.stream) + poll.progress.count_gap
-    return counted - expected
+    return total - expected

@@ -22,7 +22,7 @@ from points import Died, Doom, Points, Trouble, no_trouble, unwatched, watched
 from scripted import SINKS, Api, Flights, Receiver, Wire
 from upstream import FOLLOWED, IGNORE, Change, World
 
-from poller import service
+from poller import search, service
 from poller.plan import Case, Plan, Route, Target
 from poller.service import Service
 from poller.sources.spaceinvoices import RESOURCES
@@ -260,8 +260,11 @@ class Life:
 
 @contextmanager
 def life(doom: Doom | None = None, **how: Any) -> Iterator[Life]:
-    """A life that has begun, in memory where the system has a folder there; its first process may die at its start."""
-    with TemporaryDirectory(dir=MEMORY) as folder:
+    """A life that has begun, in memory where the system has a folder there; its first process may die at its start.
+
+    So few records are counted one by one.
+    """
+    with patch.object(search, "PAGE_MARKS", 1), TemporaryDirectory(dir=MEMORY) as folder:
         lived = Life(Path(folder), **how)
         try:
             lived.begin(doom)

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent / "poller"
 LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "due", "envelope", "expression", "gate"), 1),
-    **dict.fromkeys(("guard", "hidden", "meter", "mounts", "nearest", "notices", "overlap", "pace", "pressure"), 1),
-    **dict.fromkeys(("problems", "pulse", "retry", "route", "settings", "shape", "signing", "silence"), 1),
+    **dict.fromkeys(("guard", "hidden", "locate", "meter", "mounts", "nearest", "notices", "overlap", "pace"), 1),
+    **dict.fromkeys(("pressure", "problems", "pulse", "retry", "route", "settings", "shape", "signing", "silence"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -34,14 +34,14 @@ PARTS = {
     "schema": "config",
     "tables": "config",
     "triggers": "config",
-    **dict.fromkeys(("running", "sweep"), "poll"),
+    **dict.fromkeys(("running", "search", "sweep"), "poll"),
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 
 PURE = {"alarms", "allotment", "batch", "breaker", "budget", "catalogue", "changes", "comparison", "diff", "due"}
-PURE |= {"envelope", "explain", "explanation", "expression", "gate", "guard", "hidden", "model", "mounts", "nearest"}
-PURE |= {"notices", "outline", "overlap", "pace", "plan", "pressure", "problems", "prospect", "retry", "route", "shape"}
-PURE |= {"silence"}
+PURE |= {"envelope", "explain", "explanation", "expression", "gate", "guard", "hidden", "locate", "model", "mounts"}
+PURE |= {"nearest", "notices", "outline", "overlap", "pace", "plan", "pressure", "problems", "prospect", "retry"}
+PURE |= {"route", "shape", "silence"}
 PURE |= {f"actions.{part}" for part in ("answer", "call", "inputs", "look", "request", "steps")}
 PURE |= {f"doctor.{part}" for part in ("answers", "machine")}
 IMPURE = {"asyncio", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}

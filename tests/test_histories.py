@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 import structlog
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from mirror import OVERLAP_S, SECOND_MS, Mirror, Rig, plan
 from upstream import CHANGES, FOLLOWED, HONEST, IGNORE, LATEST_MS, LIES, POLLED, SOFT, Change, World
 
-from poller import diff
+from poller import diff, search
 from poller import poll as polling
 from poller import sweep as sweeping
 from poller.model import format_time
@@ -196,8 +197,9 @@ class Run:
 
 @contextmanager
 def run(history: History, *, alone: bool = False) -> Iterator[Run]:
-    """Take the history to its end, before the faults end."""
-    with tempfile.TemporaryDirectory(dir=MEMORY) as directory, structlog.testing.capture_logs():
+    """Take the history to its end, before the faults end; so few records are counted one by one."""
+    fine = patch.object(search, "PAGE_MARKS", 1)
+    with fine, tempfile.TemporaryDirectory(dir=MEMORY) as directory, structlog.testing.capture_logs():
         running = Run(Path(directory), history, alone=alone)
         try:
             for act in history.acts:

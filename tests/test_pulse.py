@@ -150,13 +150,14 @@ def test_each_answer_of_a_source_is_a_sign():
         def fetch(self, stream, ids, parent=""):
             return (stream, ids, parent)
 
-        def count(self, stream, parent=""):
-            return (stream, parent)
+        def count(self, stream, parent="", after=""):
+            return (stream, parent, after)
 
     signs = []
     source = Signs(Source(), lambda: signs.append(1))
     assert (source.name, source.resources, source.organizations()) == ("it", {}, ["org"])
     assert [*source.list("s", Sweep("", bodies=True), "p")] == ["s", Sweep("", bodies=True), "p"]
     assert len(signs) == 3
-    assert (source.fetch("s", ["1"], "p"), source.count("s", "p")) == (("s", ["1"], "p"), ("s", "p"))
+    assert source.fetch("s", ["1"], "p") == ("s", ["1"], "p")
+    assert source.count("s", "p", "a") == ("s", "p", "a")
     assert len(signs) == 5

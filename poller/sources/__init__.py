@@ -63,8 +63,8 @@ class Source(Protocol):
         """Show these records (50 at most), tombstones included; what is gone is left out."""
         ...
 
-    def count(self, stream: Stream, parent: str = "") -> int:
-        """How many live records the API counts."""
+    def count(self, stream: Stream, parent: str = "", after: str = "") -> int:
+        """How many live records the API counts, of those with an id above ``after``."""
         ...
 
     def rate(self) -> float:

@@ -144,9 +144,10 @@ class SpaceInvoices:
             left = [one for one in left if one > found[-1]] if found else []  # the page limit may be a lowered one
         return Page(tuple(records), tuple(quarantined))
 
-    def count(self, stream: Stream, parent: str = "") -> int:
+    def count(self, stream: Stream, parent: str = "", after: str = "") -> int:
         """See ``Source.count``."""
-        count = _object(self._get(f"{self._path(stream, parent)}/count", parent=parent)).get("count")
+        where = {"where": {"id": {"gt": after}}} if after else {}
+        count = _object(self._get(f"{self._path(stream, parent)}/count", parent=parent, **where)).get("count")
         if type(count) is not int or count < 0:
             raise Incomplete("the count is not a number")
         return count

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from poller.breaker import Breaker
 from poller.budget import History
 from poller.diff import Finding
+from poller.locate import Ranks
 from poller.model import Change, Delivery, Mark, Quarantined, Stream
 from poller.overlap import Late
 from poller.plan import Target
@@ -190,6 +191,10 @@ class Store(Protocol):
 
     def missing(self, stream: Stream, after: str, limit: int) -> Sequence[Mark]:
         """Missing marks with ids above ``after``, in order of ids."""
+        ...
+
+    def ranks(self, stream: Stream, page: int) -> dict[str, Ranks]:
+        """The ranks of the live marks of each listing, by parent; of a listing without any there are none."""
         ...
 
     def bodies(self, marks: Iterable[Mark]) -> dict[str, bytes]:

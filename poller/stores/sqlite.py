@@ -9,6 +9,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
+from poller.locate import Ranks
 from poller.model import Delivery, Mark, Stream
 from poller.notices import SINKS, about
 from poller.plan import Target
@@ -140,6 +141,11 @@ class SqliteStore:
         """See ``Store.missing``."""
         with self._reading():
             return marks.missing(self._connection, self._id(stream), after, limit)
+
+    def ranks(self, stream: Stream, page: int) -> dict[str, Ranks]:
+        """See ``Store.ranks``."""
+        with self._reading():
+            return marks.ranks(self._connection, self._id(stream), page)
 
     def bodies(self, of: Iterable[Mark]) -> dict[str, bytes]:
         """See ``Store.bodies``."""

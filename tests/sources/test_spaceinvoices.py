@@ -535,6 +535,13 @@ def test_count_leaves_tombstones_out(world, source, clients):
     assert source.count(clients) == 4
 
 
+def test_a_count_may_begin_above_an_id(world, source, clients):
+    """Of the records above it only, and tombstones are left out there too."""
+    ids = world.bulk_create(clients.org, "clients", 7)
+    world.soft_delete(clients.org, "clients", ids[5])
+    assert [source.count(clients, after=one) for one in ("", ids[0], ids[3], ids[6])] == [6, 5, 2, 0]
+
+
 @pytest.mark.parametrize(
     "body",
     [b"[]", b"{}", b'{"count":null}', b'{"count":"5"}', b'{"count":-1}', b'{"count":1.5}', b'{"count":true}', b"5"],
