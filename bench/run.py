@@ -7,6 +7,7 @@ from pathlib import Path
 import agenda
 import core
 import curves
+import deletions
 import delivery
 import idle
 import latency
@@ -39,6 +40,7 @@ SECTIONS: dict[str, Section] = {
     "memory": lambda asked: [memory.report(asked.records)],
     "pages": lambda asked: [pages.report(asked.page_mb)],
     "schedule": lambda asked: schedule.report(asked.hours, asked.orgs),
+    "deletions": lambda asked: deletions.report(min(asked.records, 10_000), asked.runs),
     "agenda": lambda asked: [agenda.report(asked.streams, asked.polls // 2, asked.runs)],
     "startup": lambda asked: [startup.report(asked.runs)],
     "curves": lambda asked: curves.report(asked.polls, long=asked.long, docs=DOCS if asked.docs else None),

@@ -13,6 +13,9 @@ from typing import NamedTuple
 PAGES_EACH = 3
 """A stretch with no more pages than this for each record that is gone in it is listed: another count would cost more
 than the pages that it saves. (Expected requests for one record of 100 pages: 7.7 with 1, 7.4 with 2, 7.1 with 3.)"""
+MOST_PAGES = 25
+"""A longer one is never listed at once: many records that are gone often lie side by side, and where they do not, one
+count in 25 pages was in vain."""
 
 
 class Ranks(NamedTuple):
@@ -82,7 +85,7 @@ def step(listings: Mapping[str, Known]) -> Count | Sequence[Stretch] | None:
             return None
         spans += found
     for parent, begin, end, gone in spans:
-        if end - begin > PAGES_EACH * gone:
+        if end - begin > min(PAGES_EACH * gone, MOST_PAGES):
             place = (begin + end) // 2
             return Count(parent, place, listings[parent].ranks.after(place))
     if sum(span.end - span.begin for span in spans) == sum(known.ranks.pages for known in listings.values()):

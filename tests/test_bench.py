@@ -56,6 +56,20 @@ def test_a_budget_sees_changes_sooner_than_fixed_intervals_do(tmp_path):
     assert all(figure["median"]["refused, %"] < 1 for figure in limits["figures"])
 
 
+def test_hard_deletions_take_a_tenth_of_the_requests_of_full_listings(tmp_path):
+    """At the same mean delay and in simulated time; one day by the defaults, one with a count in every poll."""
+    written = tmp_path / "bench.json"
+    command = [sys.executable, BENCH / "run.py", "--runs", "1", "--only", "deletions", "--json", written]
+    subprocess.run(command, check=True, capture_output=True)
+    found = json.loads(written.read_text())
+    for table in found["tables"]:
+        listings, ours, _ = (figure["median"] for figure in table["figures"])
+        assert ours["mean delay, s"] == pytest.approx(listings["mean delay, s"], rel=0.2)
+        assert ours["for deletions"] < ours["requests a day"] < listings["requests a day"]
+    assert len(found["targets"]) == 2
+    assert all(verdict["met"] for verdict in found["targets"])
+
+
 def test_a_curve_is_drawn_with_all_its_points(bench):
     """A line and a name for each column, in text that a browser reads."""
     import chart

@@ -83,10 +83,18 @@ def test_one_of_ten_thousand_takes_a_handful_of_counts(place):
 
 
 def test_where_everything_would_be_listed_it_is_a_sweep():
-    """Of three pages a single one, of a hundred a third: nothing is counted first."""
+    """Of three pages a single record, of a hundred one of each: little is counted first, or nothing."""
     few, many = named(range(30)), named(range(1000))
     assert located({"": few}, {"": few[1:]}, 10) == (None, 0)
-    assert located({"": many}, {"": many[34:]}, 10) == (None, 0)
+    assert located({"": many}, {"": [one for one in many if not one.endswith("7")]}, 10) == (None, 3)
+
+
+def test_many_that_lie_side_by_side_are_few_pages():
+    """However many they are: an import that was taken back."""
+    ids = named(range(1000))
+    stretches, counts = located({"": ids}, {"": ids[:300] + ids[500:]}, 10)
+    assert counts < 10
+    assert sum(len(within(each, ids)) for each in stretches) <= 500
 
 
 def test_other_listings_are_left_alone():
@@ -104,7 +112,7 @@ def test_a_record_more_is_left_to_a_sweep():
 
 @pytest.mark.parametrize("counted", [99, 51, 48])
 def test_counts_that_contradict_each_other_tell_nothing(counted):
-    """More above the middle than were remembered there, or fewer than are gone in all; 99 of 100 are there."""
+    """99 of 100 are there: above the middle more than are remembered, or so few that more than one is gone."""
     known = Known(ranks_of(named(range(100)), 10), {0: 99})
     asked = step({"": known})
     assert (asked.place, asked.after) == (5, "00000049")

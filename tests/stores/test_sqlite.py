@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.diff import Finding, digest
+from poller.locate import Ranks
 from poller.model import Mark, Quarantined, State, Stream
 from poller.stores import Decision, Keep, Pass, Progress, Settlement, Standing, Step, StoreError, Sweeping, Verdict
 from poller.stores.selection import Selection
@@ -157,6 +158,19 @@ def test_marks_are_those_asked_for(store, feed, make_record):
     assert set(store.marks(feed.stream, ["a", "c", "x"])) == {"a", "c"}
     assert store.marks(feed.stream, []) == {}
     assert store.marks(Stream("o", "items"), ["a"]) == {}
+
+
+def test_ranks_are_of_live_marks_by_listing(store, feed, make_record):
+    """Every so many-th id of each, in order; what is deleted or missing has none."""
+    assert store.ranks(feed.stream, 2) == {}
+    feed.show(*(make_record(one) for one in "gcabfde"), make_record("aa", deleted=True))
+    feed.set_states(State.MISSING, "d")
+    assert store.ranks(feed.stream, 2) == {"": Ranks(6, 2, ("b", "e", "g"))}
+    assert store.ranks(feed.stream, 7) == {"": Ranks(6, 7, ())}
+    marks = store.marks(feed.stream, "bcf").values()
+    moved = [Finding(State.LIVE, mark._replace(parent="p")) for mark in marks]
+    store.commit(feed.stream, Step(feed.progress, moved), 0)
+    assert store.ranks(feed.stream, 2) == {"": Ranks(3, 2, ("e",)), "p": Ranks(3, 2, ("c",))}
 
 
 @pytest.mark.parametrize(
