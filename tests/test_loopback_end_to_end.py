@@ -8,9 +8,11 @@ import time
 from typing import NamedTuple
 
 import pytest
+import structlog
 from mirror import Mirror, Rig, difference, plan, same
 from worlds import loopback_world
 
+from poller import search
 from poller.simulator.resources import RESOURCES
 
 TEN = [name for name in RESOURCES if name != "price_lists"]
@@ -149,6 +151,22 @@ def compare(events, expected):
             changed, previous = difference(due.before, due.body)
             assert set(event.changed) == changed
             assert same(event.previous, previous)
+
+
+def test_hard_deletions_are_found_by_counting(world, orgs, rig, monkeypatch):
+    """Its counts above an id are what the simulator's are; by tens, so that a search is worth it."""
+    monkeypatch.setattr(search, "PAGE_MARKS", 10)
+    (org, _), rng = orgs, random.Random(1)
+    everywhere(rig, orgs)
+    rig.follow(count_every=1)
+    for name in ("clients", "prices"):
+        gone = rng.sample(sorted(world.live(org, name)), 3)
+        for one in gone:
+            world.hard_delete(org, name, one)
+        with structlog.testing.capture_logs() as log:
+            events = rig.poll(org, name)
+        assert sorted((event.kind, event.record_id) for event in events) == sorted(("deleted", one) for one in gone)
+        assert [line["gone"] for line in log if line["event"] == "count.located"] == [3]
 
 
 def test_an_idle_poll_is_one_request_a_stream(world, orgs, rig):
