@@ -49,14 +49,12 @@ def search(poll: Poll, counted: Mapping[str, int]) -> bool:
     log.info("count.located", stream=poll.stream.name, live=before.live, gone=gone)
     _keep(poll, seen)
     settle_missing(poll)
-    return poll.progress.missing > 0 or poll.progress.live <= before.live - gone
+    return poll.progress.live <= before.live - gone  # else the API shows by their ids what it neither counts nor lists
 
 
 def _located(poll: Poll, counted: Mapping[str, int]) -> Sequence[Stretch] | None:
     """Count until it is known where to look. What the API always counted otherwise is taken to lie below all ids."""
     ranks = poll.tools.store.ranks(poll.stream, PAGE_MARKS)
-    if poll.progress.live != sum(ranks[parent].live for parent in counted if parent in ranks):
-        return None  # the listing of some is not there
     counts = {parent: {0: count} for parent, count in counted.items()}
     for first in poll.parents[:1]:
         counts[first][0] -= poll.progress.count_gap
@@ -100,7 +98,7 @@ def _listed(poll: Poll, stretch: Stretch) -> _Seen | None:
 def _cut(page: Page, end: str | None) -> tuple[Page, str | None]:
     """The page without what lies above the end of the stretch, and how far that shows it; None is to the end of all."""
     last = page.records[-1].id if page.records else None
-    if last is None or (end is not None and last >= end):
+    if last is None or (end is not None and last > end):
         return page._replace(records=tuple(record for record in page.records if end is None or record.id <= end)), end
     return page, last
 

@@ -72,7 +72,8 @@ def test_all_is_well_with_an_api_as_it_is_documented(site):
     assert found["tombstones"].verdict == OK
     assert found["deletion stamps"].verdict == OK
     asked = (
-        "tombstones, deletion stamps, totals, counts, page limit, filters, and, or, by id, fields, ETag, limit headers"
+        "tombstones, deletion stamps, totals, counts, counts above, page limit, filters, and, or, by id, fields, ETag, "
+        "limit headers"
     )
     for name in (*asked.replace("and, or", "and+or").split(", "), "include", "sub-accounts", "clock"):
         assert name.replace("+", ", ") in found
@@ -191,6 +192,7 @@ API = {
     "another total": ("totals", NOTE, header("x-total-count", "7"), ""),
     "another count": ("counts", WARN, faults.instead(b'{"count":9999}'), "/items/count"),
     "a count that is none": ("counts", WARN, faults.instead(b"[]"), "/items/count"),
+    "a count of all": ("counts above", WARN, faults.instead(b'{"count":9999}'), "/items/count"),
     "large pages": ("page limit", NOTE, big_pages, ""),
     "a refused limit": ("page limit", OK, refused_limit, CLIENTS),
     "a smaller page": ("page limit", WARN, less_at_500, CLIENTS),

@@ -119,6 +119,12 @@ def test_counts_that_contradict_each_other_tell_nothing(counted):
     assert step({"": known._replace(counted={0: 99, 5: counted})}) is None
 
 
+def test_a_stretch_cannot_lack_more_than_it_had():
+    """80 of 100 are gone, and all of the upper half is there."""
+    known = Known(ranks_of(named(range(100)), 10), {0: 20, 5: 50})
+    assert step({"": known}) is None
+
+
 def test_nothing_remembered_has_nothing_to_list():
     """No listing at all, an empty one, and an empty one in which something is counted."""
     assert not step({})

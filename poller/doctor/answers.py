@@ -50,6 +50,14 @@ def counted(page: Sequence[Row], whole_count: int) -> Told:
     return Told(Verdict.WARN, f"{whole_count} counted, {live} shown")
 
 
+def counted_above(page: Sequence[Row], middle: str, whole: int, above: int) -> Told:
+    """Judge the count of records above the id ``middle``, which stands on the first page, beside that of all."""
+    below = sum(row.get("_isDeleted") is not True and str(row.get("id")) <= middle for row in page)
+    if whole - above == below:
+        return Told(Verdict.OK, "agrees")
+    return Told(Verdict.WARN, f"{above} counted above an id, of {whole}, of which {below} are not above it")
+
+
 def limited(status: int, shown: int, there: int) -> Told:
     """Judge an answer to ``limit=500`` on a listing of ``there`` records at least."""
     if status != 200:

@@ -119,8 +119,16 @@ def _counted(api: Api, listing: Listing) -> Told:
     return answers.counted(listing.page, _count(api, listing))
 
 
-def _count(api: Api, listing: Listing) -> int:
-    answer = api.get(f"{listing.path}/count")
+def _counted_above(api: Api, listing: Listing) -> Told:
+    if len(listing.page) < 2:
+        return _TOO_FEW
+    middle = str(listing.page[len(listing.page) // 2 - 1].get("id"))
+    above = _count(api, listing, where={"id": {"gt": middle}})
+    return answers.counted_above(listing.page, middle, _count(api, listing), above)
+
+
+def _count(api: Api, listing: Listing, **asked: Mapping[str, Any]) -> int:
+    answer = api.get(f"{listing.path}/count", None, **asked)
     count = answer.json.get("count") if isinstance(answer.json, dict) else None
     if answer.status != 200 or type(count) is not int:
         raise Unanswered(f"the count was answered by {answer.status}, without a number")
@@ -222,6 +230,12 @@ PROBES = (
         "the count is that of the live records",
         _counted,
         {Verdict.WARN: "poller learns a constant gap; one that changes makes a sweep each time"},
+    ),
+    Probe(
+        "counts above",
+        "a count of id gt is that of the records above it",
+        _counted_above,
+        {Verdict.WARN: "nothing is lost, but each hard deletion takes a whole sweep"},
     ),
     Probe(
         "page limit",
