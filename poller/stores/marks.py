@@ -57,20 +57,19 @@ def remember(connection: Connection, codec: Codec, number: int, resource: str, f
     """Keep the marks and the bodies of findings; forget bodies that are to be forgotten."""
     if not findings:
         return
-    kept, forgotten, marks = [], [], []
-    new = [finding.body for finding in findings if finding.body]
-    dictionary = codec.dictionary(resource, new) if new else 0
+    places, forgotten, marks = [], [], []
     for _, mark, body, _ in findings:
         place = mark.body
         if body:
             place = place or codec.next_number()
-            kept.append((place, dictionary, codec.pack(body, dictionary)))
+            places.append(place)
         elif body is not None:
             forgotten.append((number, mark.id))
         marks.append((number, mark.id, mark.updated_ms, mark.digest, mark.state, mark.parent, place))
     run = connection.executemany
     run("DELETE FROM body WHERE id = (SELECT body FROM mark WHERE stream = ? AND id = ?)", forgotten)
-    run(_SAVE_BODY, kept)
+    dictionary, packed = codec.packed(resource, [finding.body for finding in findings if finding.body])
+    run(_SAVE_BODY, [(place, dictionary, body) for place, body in zip(places, packed, strict=True)])
     run(_SAVE_MARK, marks)
 
 

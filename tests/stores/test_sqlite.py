@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unpacked import unpacking
 
 from poller.diff import Finding, digest
 from poller.model import Mark, Quarantined, State, Stream
@@ -39,7 +40,11 @@ def everything(store):
 
 
 def events(store):
-    return store._all("SELECT id, sequence, trigger, body FROM event ORDER BY sequence")
+    return (
+        unpacking(store._connection)
+        .execute("SELECT id, sequence, trigger, unpacked(dictionary, body) FROM event ORDER BY sequence")
+        .fetchall()
+    )
 
 
 def due(store, now_ms, sink="a", limit=100):
@@ -219,11 +224,16 @@ def test_bodies_come_back_as_they_were(store, opened, feed, make_record):
 
 
 def test_resources_have_dictionaries_of_their_own(store, opened, make_feed, make_record):
-    """Made of the first bodies; all of an organization's and of others' share it."""
+    """Made of the first bodies and events; all of an organization's and of others' share it."""
     feeds = [make_feed(store, Stream(org, resource)) for org in "op" for resource in ("clients", "items")]
     for number, feed in enumerate(feeds):
         feed.show(make_record("a", f"text {number}"))
-    assert [name for (name,) in store._all("SELECT resource FROM dictionary")] == ["clients", "items"]
+    assert [name for (name,) in store._all("SELECT resource FROM dictionary ORDER BY id")] == [
+        "clients",
+        "clients events",
+        "items",
+        "items events",
+    ]
     store = reopened(store, opened)
     for number, feed in enumerate(feeds):
         [body] = store.bodies(store.marks(feed.stream, "a").values()).values()
@@ -248,9 +258,9 @@ def test_any_bytes_are_unpacked_as_they_were_packed(sample, body):
     migrations.apply(database)
     with closing(database):
         codec = Codec(database)
-        number = codec.dictionary("clients", sample)
-        for each in (body, *sample):
-            assert Codec(database).unpack(codec.pack(each, number), number) == each
+        codec.packed("clients", sample)
+        number, packed = codec.packed("clients", [body, *sample])
+        assert [Codec(database).unpack(one, number) for one in packed] == [body, *sample]
 
 
 def test_a_dictionary_of_a_failed_commit_is_forgotten(store, opened, feed, make_record):
