@@ -7,6 +7,7 @@ A record's body is always the API's own bytes: it is stored, compared and sent, 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -28,8 +29,15 @@ def parse_time(text: object) -> int | None:
 
 
 def format_time(time_ms: int) -> str:
-    """The date as the API takes and gives it: ``2026-02-11T14:02:07.093Z``."""
-    return (_EPOCH + time_ms * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The date as the API takes and gives it: ``2026-02-11T14:02:07.093Z``. Raises ``OverflowError``."""
+    days, rest_ms = divmod(time_ms, 86_400_000)
+    minutes, rest_ms = divmod(rest_ms, 60_000)
+    return f"{_date(days)}T{minutes // 60:02}:{minutes % 60:02}:{rest_ms // 1000:02}.{rest_ms % 1000:03}Z"
+
+
+@lru_cache(maxsize=512)
+def _date(days: int) -> str:
+    return (_EPOCH + timedelta(days)).date().isoformat()
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
