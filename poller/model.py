@@ -96,14 +96,15 @@ class Organization(NamedTuple):
 class Record(NamedTuple):
     """One object as the API showed it.
 
-    ``body`` is one JSON object on one line, or empty in a listing of ids and stamps only.
-    ``updated_ms`` is None where the API gave no usable ``updatedAt``.
+    ``body`` is one JSON object on one line, and ``digest`` is of these bytes; both are empty in a listing of ids and
+    stamps only. ``updated_ms`` is None where the API gave no usable ``updatedAt``.
     """
 
     id: str
     updated_ms: int | None
     deleted: bool
     body: bytes
+    digest: bytes
 
 
 class Quarantined(NamedTuple):
@@ -116,11 +117,13 @@ class Quarantined(NamedTuple):
 class Page(NamedTuple):
     """One answer of a listing, already checked.
 
-    ``began_ms`` is the server's time at which its request began, never later than the truth,
-    or None where the server gave no date.
+    ``ids`` are those of all records that it shows, in its order; ``records`` leaves out those that are as remembered,
+    where the listing was told what is (``sources.Sweep``). ``began_ms`` is the server's time at which its request
+    began, never later than the truth, or None where the server gave no date.
     """
 
-    records: tuple[Record, ...]
+    ids: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     began_ms: int | None = None
 

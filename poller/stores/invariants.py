@@ -224,5 +224,5 @@ def _unreadable(connection: Connection) -> Iterator[str]:
     for row in connection.execute(f"SELECT {rows.STANDING} FROM stream"):
         try:
             rows.standing(row)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (msgspec.MsgspecError, ValueError, TypeError):
             yield f"the progress of stream {row[0]}/{row[1]} cannot be read"

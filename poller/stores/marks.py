@@ -37,6 +37,19 @@ def between(connection: Connection, number: int, after: str, upto: str | None, l
     return _marks(connection.execute(sql, [number, after, *limits]))
 
 
+def known(connection: Connection, number: int, parent: str, after: str, limit: int) -> dict[bytes, str]:
+    """By digest, the ids above ``after`` of live records, in order of ids."""
+    sql = "SELECT digest, id FROM mark WHERE stream = ? AND id > ? AND state = 0 AND parent = ? ORDER BY id LIMIT ?"
+    return dict(connection.execute(sql, [number, after, parent, limit]).fetchall())
+
+
+def live(connection: Connection, number: int, parent: str, after: str, upto: str) -> int:
+    """How many live records have ids above ``after`` and up to ``upto``."""
+    sql = "SELECT count(*) FROM mark WHERE stream = ? AND id > ? AND id <= ? AND state = 0 AND parent = ?"
+    (count,) = connection.execute(sql, [number, after, upto, parent]).fetchone()
+    return int(count)
+
+
 def missing(connection: Connection, number: int, after: str, limit: int) -> list[Mark]:
     """Missing marks with ids above ``after``, in order of ids."""
     sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id > ? AND state = 2 ORDER BY id LIMIT ?"

@@ -136,6 +136,16 @@ class SqliteStore:
         with self._reading():
             return marks.between(self._connection, self._id(stream), after, upto, limit)
 
+    def known(self, stream: Stream, parent: str, after: str, limit: int) -> dict[bytes, str]:
+        """See ``Store.known``."""
+        with self._reading():
+            return marks.known(self._connection, self._id(stream), parent, after, limit)
+
+    def live_between(self, stream: Stream, parent: str, after: str, upto: str) -> int:
+        """See ``Store.live_between``."""
+        with self._reading():
+            return marks.live(self._connection, self._id(stream), parent, after, upto)
+
     def missing(self, stream: Stream, after: str, limit: int) -> list[Mark]:
         """See ``Store.missing``."""
         with self._reading():

@@ -184,6 +184,20 @@ def test_marks_between_ids(store, feed, make_record, after, upto, limit, ids):
     assert list(store.marks_between(feed.stream, after, upto, limit)) == list(ids)
 
 
+def test_the_digests_of_live_records(store, feed, make_record):
+    """Of this listing alone, so many above an id, in the order of ids."""
+    records = {one: make_record(one, deleted=one == "e") for one in "gedcba"}
+    feed.show(*records.values())
+    feed.set_states(State.MISSING, "c")
+    marks = store.marks(feed.stream, "d")
+    store.commit(feed.stream, Step(feed.progress, [Finding(State.LIVE, marks["d"]._replace(parent="p"))]), 1)
+    assert list(store.known(feed.stream, "", "a", 2).items()) == [(records[one].digest, one) for one in "bg"]
+    assert list(store.known(feed.stream, "", "", 2).values()) == ["a", "b"]
+    assert store.known(feed.stream, "p", "", 9) == {records["d"].digest: "d"}
+    assert [store.live_between(feed.stream, "", *ends) for ends in [("", "z"), ("a", "g"), ("b", "f")]] == [3, 2, 0]
+    assert store.live_between(feed.stream, "p", "", "z") == 1
+
+
 def test_missing_marks_are_listed_in_order(store, feed, make_record):
     """They alone, page by page."""
     feed.show(*(make_record(one) for one in "abcdef"))
