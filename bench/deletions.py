@@ -100,14 +100,15 @@ class Account:
         for begin in range(0, len(found) + PAGE_RECORDS, PAGE_RECORDS):
             self.asked[kind] += 1
             page = found[begin : begin + PAGE_RECORDS]
-            yield Page(tuple(page), began_ms=self.now_ms)
+            yield Page(tuple(each.id for each in page), tuple(page), began_ms=self.now_ms)
             if not page:
                 return
 
     def fetch(self, _stream: Stream, ids: Sequence[str], _parent: str = "") -> Page:
         """Those that are there."""
         self.asked["fetch"] += 1
-        return Page(tuple(self._records[one] for one in sorted(ids) if one in self._records))
+        found = [one for one in sorted(ids) if one in self._records]
+        return Page(tuple(found), tuple(self._records[one] for one in found))
 
     def count(self, _stream: Stream, _parent: str = "", after: str = "") -> int:
         """As many as there are."""

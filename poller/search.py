@@ -84,10 +84,8 @@ def _listed(poll: Poll, stretch: Stretch) -> _Seen | None:
         findings, quarantined = hydrated(poll, within, marks, stretch.parent)
         if page.quarantined or quarantined:
             return None
-        shown = [record.id for record in within.records]
-        seen.findings.extend(
-            [*findings, *diff.returned(within.records, marks), *diff.absent(marks.values(), shown, stretch.parent)]
-        )
+        absent = diff.absent(marks.values(), within.ids, stretch.parent)
+        seen.findings.extend([*findings, *diff.returned(within.records, marks), *absent])
         seen.marks.update(marks)
         if upto is None or upto == stretch.upto or _gone(seen.findings) >= stretch.gone:
             break
@@ -97,10 +95,11 @@ def _listed(poll: Poll, stretch: Stretch) -> _Seen | None:
 
 def _cut(page: Page, end: str | None) -> tuple[Page, str | None]:
     """The page without what lies above the end of the stretch, and how far that shows it; None is to the end of all."""
-    last = page.records[-1].id if page.records else None
-    if last is None or (end is not None and last > end):
-        return page._replace(records=tuple(record for record in page.records if end is None or record.id <= end)), end
-    return page, last
+    last = page.ids[-1] if page.ids else None
+    if last is not None and (end is None or last <= end):
+        return page, last
+    ids = tuple(one for one in page.ids if end is None or one <= end)
+    return page._replace(ids=ids, records=tuple(record for record in page.records if record.id in ids)), end
 
 
 def _gone(findings: Iterable[Finding]) -> int:
