@@ -63,6 +63,19 @@ def where() -> tuple[Path, ConfigError | None]:
         return state(find(click.get_current_context().find_root().params["config"], os.environ)), error
 
 
+def state_path() -> Path:
+    """Where the state is, for commands that need no more; that the configuration is wrong is said beside it."""
+    path, wrong = where()
+    if wrong:
+        warn(wrong)
+    return path
+
+
+def warn(wrong: ConfigError) -> None:
+    """Say what is wrong with a configuration that can be done without for now."""
+    click.echo(f"the configuration cannot be used as it is now:\n{wrong}", err=True)
+
+
 def configured() -> Config | None:
     """The configuration, where there is any."""
     try:
