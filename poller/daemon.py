@@ -64,7 +64,7 @@ class Daemon:
         self._store = service.store
         self._read = read
         self._notifier = notifier or Notifier()
-        self._agenda = Agenda(POLL_THREADS)
+        self._agenda = Agenda(POLL_THREADS, service.meter)
         self._generation = Generation(config, service, self._agenda)
         self._signals = Signals()
         self._asked = 0  # for reloads, by way of the socket
@@ -130,8 +130,7 @@ class Daemon:
         )
 
     def _running(self) -> Running:
-        told = self._ping()
-        return Running(told["pid"], told["pressed"], told["resources"], told["reloaded"], told["requests"])
+        return Running.of(self._ping())
 
     def _metrics(self, accept: str) -> Answered:
         generation = self._generation
@@ -226,6 +225,7 @@ class Daemon:
             "reloaded": self.reloaded and asdict(self.reloaded),
             "answered": self._answered,
             "requests": service.requests()._asdict(),
+            "lost": service.sight.lost and asdict(service.sight.lost),
         }
 
     def _outline(self) -> dict[str, Any]:

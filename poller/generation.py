@@ -122,10 +122,12 @@ class Generation:
                 orgs = {organization.id for organization in self.service.source.organizations()}
                 self._unfollow(orgs)
                 self._follow(orgs)
+                self.service.sight.kept()
                 wait_s = every_s
             except (SourceError, StoreError) as error:
                 wait_s = CEILING_S if isinstance(error, Denied) else wait_s
                 if not self.service.stop.is_set():
+                    self.service.sight.lose(error, wall_ms())
                     log.warning("organizations.failed", reason=str(error), wait_s=wait_s)
             finally:
                 self._at(wall_ms() + int(wait_s * 1000), self._look_up, _LOOK_UP)

@@ -26,6 +26,7 @@ from poller.pulse import Pulse
 from poller.running import Tools
 from poller.schedule import after_poll
 from poller.shares import Requests, Shares
+from poller.sight import Sight
 from poller.signs import Signs
 from poller.sinks import Sink
 from poller.sources import Denied, Source, SourceError
@@ -74,6 +75,9 @@ class Service:
         self.pulse = Pulse()
         self.meter = meter or Meter()
         self.meter.begin(resource=plan.watches, trigger=_triggers(plan), sink=sinks)
+        if plan.routes:  # they park what they cannot tell where to send
+            self.meter.count("deliveries", 0, sink="", outcome="parked")
+        self.sight = Sight(self.meter)
         self.strain = Strain(self._load, limits)
         self.senders = [
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
@@ -186,6 +190,7 @@ class Service:
         followed = after.stream.resource in watches and (orgs is None or after.stream.org in orgs)
         outgoing = [one for notice in raised(before, after) for one in self._outgoing(notice)] if followed else []
         self.store.schedule(after, outgoing, now_ms)
+        self.tools.count_parked(outgoing)
         if outgoing:
             self.wake()
         if after.silent_ms is not None and after.silent_ms != before.silent_ms:

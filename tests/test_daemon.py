@@ -298,9 +298,14 @@ def test_the_organizations_are_looked_up_until_that_works(tmp_path, api):
     )
     with site.start() as poller:
         poller.until(lambda: poller.log("organizations.failed"))
-        assert "NO STREAM is followed yet." in site.run("status").out
+        told = site.run("status").out
+        assert "NO STREAM is followed yet." in told
+        assert "ORGANIZATIONS UNKNOWN: since " in told
+        found = site.status()["organizations"]
+        assert (found["error"], found["unknown_since"][:2]) == (poller.log("organizations.failed")[0]["reason"], "20")
         api.faults.clear()
         poller.until(lambda: site.baselined(1))
+        assert site.status()["organizations"] is None
         assert "NO STREAM" not in site.run("status").out
 
 

@@ -42,16 +42,9 @@ def health() -> None:
 
 def _running(path: Path) -> report.Running | None:
     try:
-        answer = ask(path, "ping")
+        return report.Running.of(ask(path, "ping"))
     except control.NotRunning:
         return None
-    return report.Running(
-        int(answer["pid"]),
-        str(answer["pressed"]),
-        frozenset(answer["resources"]),
-        answer["reloaded"],
-        answer.get("requests"),
-    )
 
 
 @click.command()
