@@ -13,7 +13,6 @@ import structlog
 
 from poller import __version__
 from poller.agenda import Agenda
-from poller.changes import hastened
 from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.front import Front
@@ -193,8 +192,7 @@ class Daemon:
             raise Refused(str(error)) from error
         warn(self._generation.config, config)
         self._generation.end(RELOAD_POLLS_S, RELOAD_SENDS_S, lambda: self._signals.stopping)
-        sooner = hastened(self._generation.service.plan, service.plan)
-        self._generation = Generation(config, service, self._agenda, sooner)
+        self._generation = Generation(config, service, self._agenda)
         if not self._signals.stopping:
             self._generation.begin()
 

@@ -16,7 +16,7 @@ from poller.control import Command
 from poller.deliver import drain
 from poller.model import Stream
 from poller.operations import operations
-from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms, sooner_ms
+from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
 from poller.service import DRAIN_S, Service, wall_ms
 from poller.shares import Move
 from poller.sources import Denied, SourceError
@@ -37,17 +37,13 @@ _REPRICE = "budget"
 class Generation:
     """A service at work, from ``begin`` to ``end``; the next one may begin on the same store then.
 
-    ``config`` is what the service was made of. ``hastened`` are resources whose polls were planned by a longer
-    interval.
+    ``config`` is what the service was made of.
     """
 
-    def __init__(
-        self, config: Config, service: Service, agenda: Agenda, hastened: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, config: Config, service: Service, agenda: Agenda) -> None:
         self.config = config
         self.service = service
         self._agenda = agenda
-        self._hastened = hastened
         self._followed: set[Stream] = set()
         self._drains: list[threading.Thread] = []
         self._adopted = False
@@ -151,8 +147,6 @@ class Generation:
                 self.service.shares.follow(stream, standing.history, watch)
             now_ms, spread_s, chance = wall_ms(), len(new) / self.config.source.rate, random.random()
             first_ms = first_poll_ms(standing, watch, now_ms=now_ms, spread_s=spread_s, chance=chance)
-            if stream.resource in self._hastened:
-                first_ms = sooner_ms(first_ms, standing, watch, now_ms=now_ms, spread_s=spread_s, chance=chance)
             self._followed.add(stream)
             self._at(first_ms, self._poll, stream.name, stream)
         if new and self.service.shares:
