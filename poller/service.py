@@ -188,11 +188,15 @@ class Service:
         """Keep a stream's new standing, and tell what alarms it raises."""
         orgs, watches = self.plan.organizations, self.plan.watches
         followed = after.stream.resource in watches and (orgs is None or after.stream.org in orgs)
-        outgoing = [one for notice in raised(before, after) for one in self._outgoing(notice)] if followed else []
+        outgoing = (
+            [one for notice in raised(before, after, now_ms) for one in self._outgoing(notice)] if followed else []
+        )
         self.store.schedule(after, outgoing, now_ms)
         self.tools.count_parked(outgoing)
         if outgoing:
             self.wake()
+        if before.failing_ms is not None and after.failing_ms is None:
+            log.info("stream.recovered", stream=after.stream.name, down_s=(now_ms - before.failing_ms) // 1000)
         if after.silent_ms is not None and after.silent_ms != before.silent_ms:
             log.warning("stream.silent", stream=after.stream.name, since=format_time(after.progress.rhythm.changed_ms))
         elif before.silent_ms is not None and after.silent_ms is None:
