@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +36,29 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def misnamed(what: str, name: str) -> str:
+    """Why ``what`` cannot have this name; empty where it can."""
+    good = name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= 64
+    return "" if good else f"a {what}'s name has letters, digits, - and _, 64 at most"
+
+
+def called(what: str) -> AfterValidator:
+    """What the name of ``what`` has to be like."""
+
+    def check(name: str) -> str:
+        if wrong := misnamed(what, name):
+            raise ValueError(wrong)
+        return name
+
+    return AfterValidator(check)
+
+
+def written(pattern: str, description: str, *examples: str) -> WithJsonSchema:
+    """How a value is written that is no text once it is read, for the schema of the configuration."""
+    told = {"type": "string", "pattern": pattern, "description": description, "examples": [*examples]}
+    return WithJsonSchema(told, mode="validation")
+
+
 def _seconds(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError('should be a duration such as "30s", "5m" or "6h"')
@@ -63,14 +86,14 @@ Duration = Annotated[
     float,
     BeforeValidator(_seconds, json_schema_input_type=str),
     PlainSerializer(duration, return_type=str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": r"^ *([0-9]+(\.[0-9]+)? *(ms|s|m|h|d) *)+$",
-            "description": "A span of time with its unit: ms, s, m, h or d.",
-            "examples": ["30s", "5m", "6h", "14d", "1h30m"],
-        },
-        mode="validation",
+    written(
+        r"^ *([0-9]+(\.[0-9]+)? *(ms|s|m|h|d) *)+$",
+        "A span of time with its unit: ms, s, m, h or d.",
+        "30s",
+        "5m",
+        "6h",
+        "14d",
+        "1h30m",
     ),
 ]
 """A span written as ``"30s"``, ``"5m"``, ``"6h"``, ``"14d"`` or ``"1h30m"``; in seconds once read."""
@@ -100,14 +123,11 @@ Size = Annotated[
     int,
     BeforeValidator(_bytes, json_schema_input_type=str),
     PlainSerializer(size, return_type=str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": r"^\s*[0-9]+(\.[0-9]+)? ?(B|KiB|MiB|GiB|TiB)\s*$",
-            "description": "A size with its unit: B, KiB, MiB, GiB or TiB.",
-            "examples": ["512MiB", "2GiB"],
-        },
-        mode="validation",
+    written(
+        r"^\s*[0-9]+(\.[0-9]+)? ?(B|KiB|MiB|GiB|TiB)\s*$",
+        "A size with its unit: B, KiB, MiB, GiB or TiB.",
+        "512MiB",
+        "2GiB",
     ),
 ]
 """A size written as ``"512MiB"`` or ``"2GiB"``; in bytes once read."""
@@ -126,7 +146,8 @@ Strings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(stric
 """A list of strings, none of them empty."""
 
 
-def _https(url: str) -> str:
+def web_url(url: str) -> SplitResult:
+    """The parts of a URL that can be asked for; raises ``ValueError``."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -134,6 +155,12 @@ def _https(url: str) -> str:
         raise ValueError("is not a URL") from None
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError('should be a URL that begins with "https://"')
+    return parts
+
+
+def _https(url: str) -> str:
+    parts = web_url(url)
+    host = parts.hostname or ""
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValueError("should have no user, password, query or fragment")
     if parts.scheme == "http" and not is_loopback(host):

@@ -146,7 +146,8 @@ def test_an_organization_that_is_not_there_is_told_of(lived):
 
 def test_an_organization_that_was_taken_out_is_not(lived):
     """It is the operator's own wish that it is not followed."""
-    lived.service.plan = replace(lived.service.plan, organizations=("another",))
+    lived.plan = replace(lived.plan, organizations=("another",))
+    lived.act(lived.restart)
     lived.service.suspend_unseen(["another"])
     assert lived.store.standing(Stream(lived.world.org, "clients")).suspended
     assert notices(lived, "poller.stream.failing") == []

@@ -34,6 +34,7 @@ PARTS = {
     "schema": "config",
     "tables": "config",
     "triggers": "config",
+    "ways": "config",
     **dict.fromkeys(("running", "sweep"), "poll"),
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
