@@ -18,7 +18,8 @@ from poller.objections import objections
 from poller.places import ConfigError, find, toml
 from poller.plan import Plan, Target, Watch
 from poller.problems import problems
-from poller.settings import SettingError, Strict, secrets, unprinted
+from poller.secret import secrets, unprinted
+from poller.settings import SettingError, Strict
 from poller.sinks import SinkConfig, kinds
 from poller.sources.resources import RESOURCES
 from poller.tables import ResourceTable, ResourceTables, SinkName, SourceTable, StateTable

@@ -11,7 +11,8 @@ from pydantic.json_schema import JsonSchemaValue
 
 from poller import tls
 from poller.http import Proxy, redact_url
-from poller.settings import FilePath, Secret, Strict, web_url
+from poller.secret import Secret
+from poller.settings import FilePath, Strict, web_url
 
 
 def _split(url: str) -> SplitResult:

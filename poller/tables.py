@@ -9,18 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from poller.nearest import nearest
 from poller.places import STATE, TOKEN_VARIABLE
 from poller.pressure import Limits
-from poller.settings import (
-    Duration,
-    FilePath,
-    HttpsUrl,
-    Interval,
-    Secret,
-    Size,
-    Strict,
-    Strings,
-    called,
-    written,
-)
+from poller.secret import Secret
+from poller.settings import Duration, FilePath, HttpsUrl, Interval, Size, Strict, Strings, called, written
 from poller.sources.resources import RESOURCES
 from poller.stores import Keep
 

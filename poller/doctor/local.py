@@ -15,7 +15,8 @@ from poller.asking import NotRunning, ping, socket_path
 from poller.config import Config
 from poller.doctor import Finding, Told, Verdict, machine
 from poller.pressure import Load, pressure
-from poller.settings import SettingError, is_loopback, secrets
+from poller.secret import secrets
+from poller.settings import SettingError, is_loopback
 from poller.stores import StoreError, library, place, reading
 from poller.stores.opening import NoStateError, OpeningError
 
