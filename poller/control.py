@@ -17,6 +17,7 @@ import structlog
 
 from poller.asking import NotRunning, ask, line, short, socket_path
 from poller.log import clean
+from poller.stores import StoreError
 
 __all__ = ["Command", "Control", "NotRunning", "ask", "socket_path"]
 
@@ -81,6 +82,8 @@ class Control:
             return {"error": "this poller does not know that command; is it of the same version?"}
         try:
             return command(**request)
+        except StoreError as error:
+            return {"error": clean(str(error))}
         except Exception as error:
             log.exception("control.failed")
             return {"error": clean(f"{type(error).__name__}: {error}")}

@@ -213,10 +213,17 @@ class Generation:
     def _then_look(self, operation: Command) -> Command:
         def command(**request: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came over the socket
             answer = operation(**request)
-            for stream in list(self._followed):
-                if stream.name == request.get("stream"):
-                    self._at(wall_ms(), self._poll, stream.name, stream)
+            if answer.get("found") and "stream" in request:
+                self._look_at(request["stream"])
             self.service.wake()
             return answer
 
         return command
+
+    def _look_at(self, name: str) -> None:
+        """Poll the stream of this name now; where none is followed, see whether its organization is back."""
+        for stream in list(self._followed):
+            if stream.name == name:
+                self._at(wall_ms(), self._poll, stream.name, stream)
+                return
+        self._at(wall_ms(), self._look_up, _LOOK_UP)

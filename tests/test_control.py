@@ -9,10 +9,12 @@ from contextlib import suppress
 from time import monotonic
 
 import pytest
+from structlog.testing import capture_logs
 
 from poller import log
 from poller.control import Control, NotRunning, ask, socket_path
 from poller.hidden import pattern
+from poller.stores import StoreError
 
 
 @pytest.fixture
@@ -119,6 +121,18 @@ def test_a_long_path_is_no_trouble(tmp_path):
 def test_an_unknown_command_is_told(control, database):
     """A poller of another version may run."""
     assert "does not know that command" in ask(database, "launch")["error"]
+
+
+def test_a_state_that_cannot_be_written_is_no_defect(control, database, monkeypatch):
+    """It is told in its own words, without a traceback in the log."""
+
+    def locked():
+        raise StoreError("database is locked")
+
+    monkeypatch.setitem(control._commands, "fail", locked)
+    with capture_logs() as logs:
+        assert ask(database, "fail") == {"error": "database is locked"}
+    assert logs == []
 
 
 def test_an_error_is_told_without_what_is_hidden(control, database, monkeypatch):
