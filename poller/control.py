@@ -32,7 +32,10 @@ Command = Callable[..., dict[str, Any]]
 
 
 class Control:
-    """Listens from the making of this value until ``close``, and answers by ``commands``; raises ``OSError``."""
+    """Listens from the making of this value until ``close``, and answers by ``commands``; raises ``OSError``.
+
+    Each command is carried out by a thread of its own: however long one takes, others are answered meanwhile.
+    """
 
     def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
         self._path = path
@@ -64,17 +67,19 @@ class Control:
         while True:
             try:
                 connection, _ = self._socket.accept()
-            except OSError as error:
+                Thread(target=self._serve, args=(connection,), name="control-answer", daemon=True).start()
+            except (OSError, RuntimeError) as error:
                 if self._closed.wait(ACCEPT_RETRY_S):
                     return
-                log.warning("control.full", reason=error.strerror)  # too many open files, say: that passes
-                continue
-            with connection:
-                connection.settimeout(_TIMEOUT_S)
-                try:
-                    connection.sendall(json.dumps(self._answer(line(connection))).encode() + b"\n")
-                except OSError as error:
-                    log.warning("control.lost", reason=str(error))
+                log.warning("control.full", reason=str(error))  # too many open files, or threads, say: that passes
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(_TIMEOUT_S)
+            try:
+                connection.sendall(json.dumps(self._answer(line(connection))).encode() + b"\n")
+            except OSError as error:
+                log.warning("control.lost", reason=str(error))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         command = self._commands.get(str(request.pop("command", "")))

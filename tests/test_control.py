@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import monotonic
 
@@ -61,6 +62,23 @@ def test_a_command_is_carried_out_with_what_it_is_given(control, database):
 def test_many_are_answered_one_after_the_other(control, database):
     """Each connection its own answer."""
     assert [ask(database, "echo", n=n) for n in range(50)] == [{"n": n} for n in range(50)]
+
+
+def test_a_command_that_takes_long_holds_up_no_other(control, database, monkeypatch):
+    """``poller health`` is answered while a million deliveries are sent again."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        return {"done": go_on.wait(20)}
+
+    monkeypatch.setitem(control._commands, "work", work)
+    with ThreadPoolExecutor(1) as others:
+        working = others.submit(ask, database, "work", 30.0)
+        assert begun.wait(10)
+        assert ask(database, "ping") == {}
+        go_on.set()
+        assert working.result() == {"done": True}
 
 
 def test_the_socket_is_for_its_owner_alone(control, database):

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from poller import control, report
+from poller import asking, control, report
 from poller.cli import complete
 from poller.cli.shared import ask, configuration, fail, state_path, told, warn, where
 from poller.operations import operations, plain
@@ -246,7 +246,7 @@ def _carry_out(name: str, **request: object) -> dict[str, Any]:
     """
     path, wrong = where()
     try:
-        answer = ask(path, name, **request)
+        answer = ask(path, name, asking.WORK_S, **request)
     except control.NotRunning:
         return _do(name, **request)
     if wrong:

@@ -85,10 +85,10 @@ def configured() -> Config | None:
     return configuration()
 
 
-def ask(path: Path, command: str, **request: object) -> dict[str, Any]:
+def ask(path: Path, command: str, timeout_s: float | None = None, **request: object) -> dict[str, Any]:
     """What the poller that runs answers; raises ``control.NotRunning``."""
     try:
-        answer = control.ask(path, command, **request)
+        answer = control.ask(path, command, timeout_s, **request)
     except OSError as error:
         fail(f"the running poller does not answer: {error}", 1)
     if "error" in answer:
