@@ -17,6 +17,7 @@ from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.front import Front
 from poller.generation import Generation
+from poller.leave import leave
 from poller.metrics import render, scrape_of
 from poller.notify import Notifier
 from poller.reload import Refused, Reloaded, renewed, warn
@@ -249,5 +250,15 @@ def _offset_ms() -> int:
 
 
 def run(config: Config, service: Service, read: Callable[[], Config] | None = None) -> None:
-    """Run the daemon until a signal; ``read`` gives the configuration anew."""
-    Daemon(config, service, read=read).run()
+    """Run the daemon until a signal; ``read`` gives the configuration anew.
+
+    A defect ends the process: its threads alone would go on for ever, deaf to signals.
+    """
+    daemon = Daemon(config, service, read=read)
+    try:
+        daemon.run()
+    except (OpeningError, SettingError, StoreError):
+        raise
+    except Exception:
+        log.critical("poller.broken", exc_info=True)
+        leave(1)
