@@ -17,6 +17,7 @@ import structlog
 
 from poller.asking import NotRunning, ask, line, short, socket_path
 from poller.log import clean
+from poller.meter import Meter
 from poller.stores import StoreError
 
 __all__ = ["Command", "Control", "NotRunning", "ask", "socket_path"]
@@ -37,9 +38,10 @@ class Control:
     Each command is carried out by a thread of its own: however long one takes, others are answered meanwhile.
     """
 
-    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
+    def __init__(self, path: Path, commands: Mapping[str, Command], meter: Meter | None = None) -> None:
         self._path = path
         self._commands = commands
+        self._meter = meter or Meter()
         self._closed = Event()
         self._socket = socket.socket(socket.AF_UNIX)
         path.unlink(missing_ok=True)
@@ -90,5 +92,6 @@ class Control:
         except StoreError as error:
             return {"error": clean(str(error))}
         except Exception as error:
+            self._meter.count("defects", loop="control")
             log.exception("control.failed")
             return {"error": clean(f"{type(error).__name__}: {error}")}

@@ -103,7 +103,7 @@ class Daemon:
     def _control(self) -> Control:
         path = socket_path(self._database)
         try:
-            return Control(path, self._commands())
+            return Control(path, self._commands(), self._generation.service.meter)
         except OSError as error:
             self._generation.service.close()
             raise OpeningError(f"{path} cannot be made: {error.strerror}; see [state] path") from error
@@ -127,6 +127,7 @@ class Daemon:
             operations=self._operations(),
             sinks=self._sinks,
             changed=status.forget,
+            meter=self._generation.service.meter,
         )
 
     def _running(self) -> Running:

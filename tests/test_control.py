@@ -165,6 +165,7 @@ def test_a_command_that_fails_is_told_by_its_error(control, database):
     assert ask(database, "fail") == {"error": "ZeroDivisionError: division by zero"}
     assert "TypeError" in ask(database, "fail", more=1)["error"]
     assert ask(database, "ping") == {}
+    assert [series for row, series in control._meter.counters() if row.name == "defects"] == [{("control",): 2}]
 
 
 @pytest.mark.parametrize(
