@@ -20,7 +20,7 @@ from poller.listening import HttpTable
 from poller.model import Change, Kind, Stream
 from poller.plan import Target
 from poller.report import Running
-from poller.settings import Secret
+from poller.secret import Secret
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Outgoing, Progress, Settlement, Standing, Step, Verdict
 from poller.stores.sqlite import SqliteStore

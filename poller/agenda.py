@@ -17,6 +17,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor as JobPool
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from poller.due import Due
+from poller.meter import Meter
 
 log = structlog.get_logger()
 
@@ -29,7 +30,8 @@ class Agenda:
     A thread that is through with one job goes on with the next that is due, the one that waits for longest.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, meter: Meter | None = None) -> None:
+        self._meter = meter or Meter()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             # A look is not in the loop: that holds the scheduler's lock, which whoever plans waits for. One look plans
@@ -114,6 +116,7 @@ class Agenda:
             try:
                 job()
             except Exception:
+                self._meter.count("defects", loop="agenda")
                 log.exception("agenda.broken", job=name)
             with self._lock:
                 taken = self._take() if self._runs else None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from poller import silence
-from poller.notices import Notice, failing_since, stream_failing, stream_silent
+from poller.notices import Notice, failing_since, stream_failing, stream_recovered, stream_silent
 from poller.stores import Standing
 
 
@@ -27,8 +27,8 @@ def alarmed(standing: Standing, every_s: float, now_ms: int) -> Standing:
     return replace(standing, silent_ms=silence.silent_since(standing.silent_ms, standing.progress.rhythm, now_ms))
 
 
-def raised(before: Standing, after: Standing) -> Iterator[Notice]:
-    """What there is to tell where a stream's standing has become this."""
+def raised(before: Standing, after: Standing, now_ms: int) -> Iterator[Notice]:
+    """What there is to tell where a stream's standing has become this now."""
     stream = after.stream
     if after.failing_ms is not None and before.failing_ms is None:
         yield stream_failing(
@@ -39,6 +39,8 @@ def raised(before: Standing, after: Standing) -> Iterator[Notice]:
             polled_ms=after.polled_ms,
             reason=after.error,
         )
+    if after.failing_ms is None and before.failing_ms is not None:
+        yield stream_recovered(stream, before.failing_ms, now_ms)
     if after.silent_ms is not None and before.silent_ms != after.silent_ms:
         rhythm = after.progress.rhythm
         yield stream_silent(stream, after.silent_ms, rhythm.changed_ms, silence.limit_s(rhythm) or 0.0)

@@ -15,7 +15,9 @@ _LONGEST = 1 << 20
 _PIECE = 65536
 
 TIMEOUT_S = 10.0
-"""How long a command waits for its answer."""
+"""How long an answer is waited for that the poller has at hand."""
+WORK_S = 600.0
+"""How long work is waited for: to send a million deliveries again takes it half a minute."""
 
 
 class NotRunning(Exception):
@@ -27,19 +29,14 @@ def socket_path(database: Path) -> Path:
     return database.with_name(f"{database.name}.sock")
 
 
-def ask(database: Path, command: str, **request: object) -> dict[str, Any]:
-    """Have the running poller of this state carry out a command; raises ``NotRunning``, or another ``OSError``."""
-    return _asked(database, {"command": command, **request}, TIMEOUT_S)
+def ask(database: Path, command: str, timeout_s: float | None = None, **request: object) -> dict[str, Any]:
+    """What the running poller of this state answers to a command, in ``TIMEOUT_S`` if nothing else is said.
 
-
-def ping(database: Path, timeout_s: float) -> dict[str, Any]:
-    """How the running poller of this state is, if it answers in time; raises as ``ask`` does."""
-    return _asked(database, {"command": "ping"}, timeout_s)
-
-
-def _asked(database: Path, request: dict[str, object], timeout_s: float) -> dict[str, Any]:
+    Raises ``NotRunning``, or another ``OSError``.
+    """
+    request = {"command": command, **request}
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(timeout_s)
+        connection.settimeout(TIMEOUT_S if timeout_s is None else timeout_s)
         try:
             with short(socket_path(database)) as name:
                 connection.connect(name)

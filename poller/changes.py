@@ -34,12 +34,6 @@ def _remembered(standing: Standing) -> bool:
     return standing.progress.baselined_ms is not None or standing.progress.sweep is not None
 
 
-def hastened(before: Plan, after: Plan) -> frozenset[str]:
-    """The resources that are to be polled more often than before."""
-    old = before.watches
-    return frozenset(name for name, new in after.watches.items() if name in old and new.slowest_s < old[name].slowest_s)
-
-
 ANY = "*"
 """Stands for organizations that the state does not know, but the API may show."""
 

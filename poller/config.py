@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SerializeAsAny, ValidationError
 
-from poller import connections, expected, routing
+from poller import connections, expected, routing, ways
 from poller.actions import System, reading, systems
 from poller.actions.connections import ConnectionTable
 from poller.actions.connections import table as connection_table
@@ -18,7 +18,8 @@ from poller.objections import objections
 from poller.places import ConfigError, find, toml
 from poller.plan import Plan, Target, Watch
 from poller.problems import problems
-from poller.settings import SettingError, Strict, secrets, unprinted
+from poller.secret import secrets, unprinted
+from poller.settings import SettingError, Strict
 from poller.sinks import SinkConfig, kinds
 from poller.sources.resources import RESOURCES
 from poller.tables import ResourceTable, ResourceTables, SinkName, SourceTable, StateTable
@@ -48,9 +49,9 @@ class Config(Strict):
         """The systems that actions are done in: those that are shipped, and those of the configuration."""
         return systems({name: reading.system(name, raw) for name, raw in self.systems.items()})
 
-    def ways(self) -> routing.Ways:
+    def ways(self) -> ways.Ways:
         """The routes, what they send, and the queues of those that do actions."""
-        return routing.ways(self.route, self.known_systems())
+        return ways.ways(self.route, self.known_systems())
 
     def own_connection(self) -> ConnectionTable:
         """The way to the source's own system, where no other is set: its token, address and rate."""

@@ -10,6 +10,7 @@ from poller.actions.connections import ConnectionTable, connect, table, veiled
 from poller.nearest import nearest
 from poller.problems import problems
 from poller.routing import RouteTable, steps
+from poller.settings import misnamed
 
 OWN = "space-invoices"
 """The system that the source is too: without a connection of its own it is reached as the source is."""
@@ -19,8 +20,8 @@ def systems(raw: object, found: list[str]) -> dict[str, System]:
     """The systems of ``[systems]``; what is wrong with them is added to ``found``, as ``key: what``."""
     made = {}
     for name, row in raw.items() if isinstance(raw, Mapping) else ():
-        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= 64):
-            found.append(f"systems.{name}: a system's name has letters, digits, - and _, 64 at most")
+        if wrong := misnamed("system", name):
+            found.append(f"systems.{name}: {wrong}")
             continue
         try:
             made[name] = reading.system(name, row, f"systems.{name}")

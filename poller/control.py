@@ -17,6 +17,8 @@ import structlog
 
 from poller.asking import NotRunning, ask, line, short, socket_path
 from poller.log import clean
+from poller.meter import Meter
+from poller.stores import StoreError
 
 __all__ = ["Command", "Control", "NotRunning", "ask", "socket_path"]
 
@@ -31,11 +33,15 @@ Command = Callable[..., dict[str, Any]]
 
 
 class Control:
-    """Listens from the making of this value until ``close``, and answers by ``commands``; raises ``OSError``."""
+    """Listens from the making of this value until ``close``, and answers by ``commands``; raises ``OSError``.
 
-    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
+    Each command is carried out by a thread of its own: however long one takes, others are answered meanwhile.
+    """
+
+    def __init__(self, path: Path, commands: Mapping[str, Command], meter: Meter | None = None) -> None:
         self._path = path
         self._commands = commands
+        self._meter = meter or Meter()
         self._closed = Event()
         self._socket = socket.socket(socket.AF_UNIX)
         path.unlink(missing_ok=True)
@@ -63,17 +69,19 @@ class Control:
         while True:
             try:
                 connection, _ = self._socket.accept()
-            except OSError as error:
+                Thread(target=self._serve, args=(connection,), name="control-answer", daemon=True).start()
+            except (OSError, RuntimeError) as error:
                 if self._closed.wait(ACCEPT_RETRY_S):
                     return
-                log.warning("control.full", reason=error.strerror)  # too many open files, say: that passes
-                continue
-            with connection:
-                connection.settimeout(_TIMEOUT_S)
-                try:
-                    connection.sendall(json.dumps(self._answer(line(connection))).encode() + b"\n")
-                except OSError as error:
-                    log.warning("control.lost", reason=str(error))
+                log.warning("control.full", reason=str(error))  # too many open files, or threads, say: that passes
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(_TIMEOUT_S)
+            try:
+                connection.sendall(json.dumps(self._answer(line(connection))).encode() + b"\n")
+            except OSError as error:
+                log.warning("control.lost", reason=str(error))
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         command = self._commands.get(str(request.pop("command", "")))
@@ -81,6 +89,9 @@ class Control:
             return {"error": "this poller does not know that command; is it of the same version?"}
         try:
             return command(**request)
+        except StoreError as error:
+            return {"error": clean(str(error))}
         except Exception as error:
+            self._meter.count("defects", loop="control")
             log.exception("control.failed")
             return {"error": clean(f"{type(error).__name__}: {error}")}

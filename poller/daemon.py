@@ -13,11 +13,11 @@ import structlog
 
 from poller import __version__
 from poller.agenda import Agenda
-from poller.changes import hastened
 from poller.config import Config
 from poller.control import Command, Control, socket_path
 from poller.front import Front
 from poller.generation import Generation
+from poller.leave import leave
 from poller.metrics import render, scrape_of
 from poller.notify import Notifier
 from poller.reload import Refused, Reloaded, renewed, warn
@@ -64,7 +64,7 @@ class Daemon:
         self._store = service.store
         self._read = read
         self._notifier = notifier or Notifier()
-        self._agenda = Agenda(POLL_THREADS)
+        self._agenda = Agenda(POLL_THREADS, service.meter)
         self._generation = Generation(config, service, self._agenda)
         self._signals = Signals()
         self._asked = 0  # for reloads, by way of the socket
@@ -103,7 +103,7 @@ class Daemon:
     def _control(self) -> Control:
         path = socket_path(self._database)
         try:
-            return Control(path, self._commands())
+            return Control(path, self._commands(), self._generation.service.meter)
         except OSError as error:
             self._generation.service.close()
             raise OpeningError(f"{path} cannot be made: {error.strerror}; see [state] path") from error
@@ -127,11 +127,11 @@ class Daemon:
             operations=self._operations(),
             sinks=self._sinks,
             changed=status.forget,
+            meter=self._generation.service.meter,
         )
 
     def _running(self) -> Running:
-        told = self._ping()
-        return Running(told["pid"], told["pressed"], told["resources"], told["reloaded"], told["requests"])
+        return Running.of(self._ping())
 
     def _metrics(self, accept: str) -> Answered:
         generation = self._generation
@@ -194,8 +194,7 @@ class Daemon:
             raise Refused(str(error)) from error
         warn(self._generation.config, config)
         self._generation.end(RELOAD_POLLS_S, RELOAD_SENDS_S, lambda: self._signals.stopping)
-        sooner = hastened(self._generation.service.plan, service.plan)
-        self._generation = Generation(config, service, self._agenda, sooner)
+        self._generation = Generation(config, service, self._agenda)
         if not self._signals.stopping:
             self._generation.begin()
 
@@ -226,6 +225,7 @@ class Daemon:
             "reloaded": self.reloaded and asdict(self.reloaded),
             "answered": self._answered,
             "requests": service.requests()._asdict(),
+            "lost": service.sight.lost and asdict(service.sight.lost),
         }
 
     def _outline(self) -> dict[str, Any]:
@@ -251,5 +251,15 @@ def _offset_ms() -> int:
 
 
 def run(config: Config, service: Service, read: Callable[[], Config] | None = None) -> None:
-    """Run the daemon until a signal; ``read`` gives the configuration anew."""
-    Daemon(config, service, read=read).run()
+    """Run the daemon until a signal; ``read`` gives the configuration anew.
+
+    A defect ends the process: its threads alone would go on for ever, deaf to signals.
+    """
+    daemon = Daemon(config, service, read=read)
+    try:
+        daemon.run()
+    except (OpeningError, SettingError, StoreError):
+        raise
+    except Exception:
+        log.critical("poller.broken", exc_info=True)
+        leave(1)

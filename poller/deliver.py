@@ -265,6 +265,7 @@ def drain(queue: Drain, stop: Event, *, until_empty: bool = False) -> None:
         except Exception:
             if until_empty:
                 raise
+            queue.meter.count("defects", loop="drain")
             log.exception("sink.broken", sink=queue.name)  # a thread that ends would deliver nothing, silently
             stop.wait(STORE_RETRY_S)
             continue

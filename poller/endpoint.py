@@ -4,24 +4,19 @@ import socket
 from collections.abc import Mapping
 from ipaddress import IPv4Address, ip_address
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
 from poller import tls
 from poller.http import Proxy, redact_url
-from poller.settings import FilePath, Secret, Strict
+from poller.secret import Secret
+from poller.settings import FilePath, Strict, web_url
 
 
 def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError('should be a URL that begins with "https://"')
+    parts = web_url(url)
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("should have ASCII characters only, and no blanks; percent-encode the others")
     return parts

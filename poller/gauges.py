@@ -22,6 +22,11 @@ GAUGES: Mapping[str, Row] = {
         ),
         Row("config_last_reload_timestamp_seconds", "When the configuration was reloaded last, a success or not.", {}),
         Row(
+            "last_lookup_successful",
+            "Whether the last look-up of the organizations was a success; 1 before the first.",
+            {},
+        ),
+        Row(
             "polls_paused",
             "Whether no stream is polled, since the outbox or the disk is full or nothing can be kept.",
             {},

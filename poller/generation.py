@@ -16,7 +16,7 @@ from poller.control import Command
 from poller.deliver import drain
 from poller.model import Stream
 from poller.operations import operations
-from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms, sooner_ms
+from poller.schedule import CEILING_S, first_poll_ms, next_poll_ms
 from poller.service import DRAIN_S, Service, wall_ms
 from poller.shares import Move
 from poller.sources import Denied, SourceError
@@ -37,17 +37,13 @@ _REPRICE = "budget"
 class Generation:
     """A service at work, from ``begin`` to ``end``; the next one may begin on the same store then.
 
-    ``config`` is what the service was made of. ``hastened`` are resources whose polls were planned by a longer
-    interval.
+    ``config`` is what the service was made of.
     """
 
-    def __init__(
-        self, config: Config, service: Service, agenda: Agenda, hastened: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, config: Config, service: Service, agenda: Agenda) -> None:
         self.config = config
         self.service = service
         self._agenda = agenda
-        self._hastened = hastened
         self._followed: set[Stream] = set()
         self._drains: list[threading.Thread] = []
         self._adopted = False
@@ -122,10 +118,12 @@ class Generation:
                 orgs = {organization.id for organization in self.service.source.organizations()}
                 self._unfollow(orgs)
                 self._follow(orgs)
+                self.service.sight.kept()
                 wait_s = every_s
             except (SourceError, StoreError) as error:
                 wait_s = CEILING_S if isinstance(error, Denied) else wait_s
                 if not self.service.stop.is_set():
+                    self.service.sight.lose(error, wall_ms())
                     log.warning("organizations.failed", reason=str(error), wait_s=wait_s)
             finally:
                 self._at(wall_ms() + int(wait_s * 1000), self._look_up, _LOOK_UP)
@@ -149,8 +147,6 @@ class Generation:
                 self.service.shares.follow(stream, standing.history, watch)
             now_ms, spread_s, chance = wall_ms(), len(new) / self.config.source.rate, random.random()
             first_ms = first_poll_ms(standing, watch, now_ms=now_ms, spread_s=spread_s, chance=chance)
-            if stream.resource in self._hastened:
-                first_ms = sooner_ms(first_ms, standing, watch, now_ms=now_ms, spread_s=spread_s, chance=chance)
             self._followed.add(stream)
             self._at(first_ms, self._poll, stream.name, stream)
         if new and self.service.shares:
@@ -217,10 +213,17 @@ class Generation:
     def _then_look(self, operation: Command) -> Command:
         def command(**request: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever came over the socket
             answer = operation(**request)
-            for stream in list(self._followed):
-                if stream.name == request.get("stream"):
-                    self._at(wall_ms(), self._poll, stream.name, stream)
+            if answer.get("found") and "stream" in request:
+                self._look_at(request["stream"])
             self.service.wake()
             return answer
 
         return command
+
+    def _look_at(self, name: str) -> None:
+        """Poll the stream of this name now; where none is followed, see whether its organization is back."""
+        for stream in list(self._followed):
+            if stream.name == name:
+                self._at(wall_ms(), self._poll, stream.name, stream)
+                return
+        self._at(wall_ms(), self._look_up, _LOOK_UP)

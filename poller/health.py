@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from poller.asking import NotRunning, ping
+from poller.asking import NotRunning, ask
 from poller.places import ConfigError, find, state
 
 _ANSWER_S = 3.0
@@ -16,7 +16,7 @@ def health(config: Path | None) -> tuple[bool, str]:
     A receiver or an API that is dead does not count: see ``pulse``. ``config`` is the file that was named, if one was.
     """
     try:
-        answer = ping(state(find(config, os.environ)), _ANSWER_S)
+        answer = ask(state(find(config, os.environ)), "ping", _ANSWER_S)
     except ConfigError as error:
         return False, str(error).splitlines()[0]
     except NotRunning:

@@ -6,7 +6,8 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from poller.settings import Secret, Strict, is_loopback
+from poller.secret import Secret
+from poller.settings import Strict, is_loopback
 
 
 class Address(NamedTuple):

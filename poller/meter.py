@@ -13,6 +13,8 @@ POLLS = ("ok", "failed", "denied", "paused")
 STATUSES = ("2xx", "3xx", "4xx", "429", "5xx", "none")
 ATTEMPTS = ("delivered", "advanced", "later", "refused", "gone")
 ENDS = ("delivered", "parked")
+LOOKUPS = ("ok", "failed", "denied")
+LOOPS = ("poll", "drain", "agenda", "control", "http")
 
 FAST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds, in seconds, for what takes a request or a few."""
@@ -69,8 +71,11 @@ ROWS: Mapping[str, Row] = {
             LONG_S,
         ),
         Row(
-            "defects", "Defects of poller that it survived; the log has their tracebacks.", {"loop": ("poll", "drain")}
+            "lookups",
+            "Look-ups of the organizations by how they ended: denied is access refused.",
+            {"outcome": LOOKUPS},
         ),
+        Row("defects", "Defects of poller that it survived; the log has their tracebacks.", {"loop": LOOPS}),
         Row("reloads", "Reloads of the configuration.", {"outcome": ("ok", "failed")}),
     )
 }

@@ -38,7 +38,8 @@ class Scrape:
 
     ``state`` is the database, ``sinks`` are those of the configuration, ``pressed`` is why polls pause, empty if they
     do not; ``reloaded`` is None before the first reload. ``organizations`` makes series of their own for each of them.
-    ``requests`` may be made; under a budget ``spans`` are the planned intervals by resource.
+    ``sighted``: the last look-up of the organizations, if any, was a success. ``requests`` may be made; under a budget
+    ``spans`` are the planned intervals by resource.
     """
 
     meter: Meter
@@ -49,6 +50,7 @@ class Scrape:
     reloaded: Reloaded | None = None
     pressed: str = ""
     organizations: bool = False
+    sighted: bool = True
     requests: Requests | None = None
     spans: Mapping[str, Span] = field(default_factory=dict)
 
@@ -66,6 +68,7 @@ def scrape_of(
         reloaded,
         service.pressed,
         organizations,
+        service.sight.lost is None,
         service.requests(),
         service.shares.spans if service.shares else {},
     )
@@ -92,6 +95,7 @@ def values(scrape: Scrape) -> Values:
     found["config_last_reload_successful"][()] = scrape.reloaded is None or scrape.reloaded.ok
     if scrape.reloaded:
         found["config_last_reload_timestamp_seconds"][()] = scrape.reloaded.at_ms / 1000
+    found["last_lookup_successful"][()] = scrape.sighted
     found["polls_paused"][()] = bool(scrape.pressed)
     _tell_plan(found, scrape)
     try:

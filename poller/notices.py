@@ -32,6 +32,7 @@ NOTICES: Mapping[str, Row] = {
     "poller.sink.recovered": Row(SINKS, "Sink Recovered", "it takes events again"),
     "poller.deletions.held": Row(STREAMS, "Deletions Held", "too many records vanished at once: decide"),
     "poller.stream.failing": Row(STREAMS, "Stream Failing", "polls fail for long, or access is denied"),
+    "poller.stream.recovered": Row(STREAMS, "Stream Recovered", "polls go well again"),
     "poller.stream.silent": Row(STREAMS, "Stream Silent", "nothing changes where something should have"),
     "poller.baseline.completed": Row(STREAMS, "Baseline Completed", "the first complete listing is done"),
 }
@@ -95,10 +96,14 @@ def sink_turned(sink: str, before: Breaker, after: Breaker, now_ms: int) -> Noti
         }
         return Notice("poller.sink.failing", "", sink, after.down_ms, now_ms, told)
     if before.down_ms and not after.down_ms:
-        down_s = max(0, now_ms - before.down_ms) // 1000
-        told = {"since": format_time(before.down_ms), "recovered": format_time(now_ms), "down_s": down_s}
-        return Notice("poller.sink.recovered", "", sink, before.down_ms, now_ms, told)
+        return Notice("poller.sink.recovered", "", sink, before.down_ms, now_ms, _over(before.down_ms, now_ms))
     return None
+
+
+def _over(began_ms: int, now_ms: int) -> dict[str, object]:
+    """From when until when trouble lasted that is over now."""
+    down_s = max(0, now_ms - began_ms) // 1000
+    return {"since": format_time(began_ms), "recovered": format_time(now_ms), "down_s": down_s}
 
 
 def deletions_held(stream: Stream, held_ms: int, missing: int, live: int) -> Notice:
@@ -138,6 +143,11 @@ def stream_failing(
         "reason": reason,
     }
     return _of("poller.stream.failing", stream, failing_ms, failing_ms, told)
+
+
+def stream_recovered(stream: Stream, failing_ms: int, now_ms: int) -> Notice:
+    """Tell that a stream that was failing is followed again."""
+    return _of("poller.stream.recovered", stream, failing_ms, now_ms, _over(failing_ms, now_ms))
 
 
 def stream_silent(stream: Stream, silent_ms: int, changed_ms: int, limit_s: float) -> Notice:

@@ -1,6 +1,6 @@
 """What commands print: tables for people, JSON for programs."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,6 +21,8 @@ class Running(NamedTuple):
 
     ``reloaded`` is how its configuration was last read anew: ``ok``, ``at_ms``, ``error``; None if it never was.
     ``requests`` are how many it may make a second: ``allowed``, the ``rate`` that is left of that, ``budget``.
+    ``lost`` is since when it is in vain asked which organizations there are, ``since_ms``, and why, ``error``; None
+    while that is known.
     """
 
     process: int
@@ -28,6 +30,13 @@ class Running(NamedTuple):
     resources: Collection[str] = ()
     reloaded: dict[str, Any] | None = None
     requests: dict[str, Any] | None = None
+    lost: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> "Running":
+        """What it says of itself when it is asked; one of an older version says less."""
+        process, pressed, resources = int(answer["pid"]), str(answer["pressed"]), tuple(answer["resources"])
+        return cls(process, pressed, resources, answer["reloaded"], answer.get("requests"), answer.get("lost"))
 
 
 class Part(NamedTuple):
@@ -56,6 +65,7 @@ def status(
         "parked": part.parked,
         "quarantined": part.quarantined,
         "reloaded": running and running.reloaded and _reloaded(running.reloaded),
+        "organizations": running and running.lost and _lost(running.lost),
         "silent": [_silent(standing) for standing in part.streams if standing.silent_ms is not None],
     }
 
@@ -73,6 +83,10 @@ def _silent(standing: Standing) -> dict[str, Any]:
 
 def _reloaded(last: dict[str, Any]) -> dict[str, Any]:
     return {"ok": last["ok"], "at": _time(last["at_ms"]), "error": last["error"]}
+
+
+def _lost(lost: dict[str, Any]) -> dict[str, Any]:
+    return {"unknown_since": _time(lost["since_ms"]), "error": lost["error"]}
 
 
 def stream(standing: Standing, followed: Collection[str]) -> dict[str, Any]:
@@ -144,6 +158,11 @@ def status_text(found: dict[str, Any]) -> str:
         parts.append(
             f"NOT RELOADED: at {found['reloaded']['at']} the changed configuration could not be used; the old one is "
             f"in force.\n{found['reloaded']['error']}"
+        )
+    if lost := found["organizations"]:
+        parts.append(
+            f"ORGANIZATIONS UNKNOWN: since {lost['unknown_since']} it is asked in vain which there are; those that "
+            f"were known before are followed on.\n{lost['error']}"
         )
     parts += _requests(found["requests"] or {})
     if not found["streams"]:

@@ -1,4 +1,4 @@
-"""``[[route]]`` of the configuration: its tables, and the routes and shapes that they stand for."""
+"""``[[route]]`` of the configuration: its tables, as they are written."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,6 @@ from pydantic import (
     PlainSerializer,
     ValidationError,
     ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -20,8 +19,8 @@ from poller import expression, shape
 from poller.actions import System, UnknownAction, find
 from poller.expression import ExpressionError
 from poller.nearest import nearest
-from poller.plan import Case, Gate, Route
-from poller.settings import Duration, Interval, Strict, Strings
+from poller.plan import Gate
+from poller.settings import Duration, Interval, Strict, Strings, called, written
 from poller.shape import Shape
 from poller.triggers import pattern
 
@@ -105,15 +104,7 @@ Pace = Annotated[
     float,
     BeforeValidator(_pace, json_schema_input_type=str),
     PlainSerializer(_rate, return_type=str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": "^[1-9][0-9]{0,5} ?/ ?[0-9]{0,6}(s|m|h|d)$",
-            "description": "So many in a span of time.",
-            "examples": ["30/m", "10/5m"],
-        },
-        mode="validation",
-    ),
+    written("^[1-9][0-9]{0,5} ?/ ?[0-9]{0,6}(s|m|h|d)$", "So many in a span of time.", "30/m", "10/5m"),
 ]
 """A rate written as ``"30/m"``; the seconds between two once read."""
 
@@ -127,12 +118,6 @@ def _not_long(seconds: float) -> float:
 def _step_id(name: str) -> str:
     if not (name.isascii() and name.isidentifier()):
         raise ValueError("should have letters, digits and _, and begin with no digit")
-    return name
-
-
-def _name(name: str) -> str:
-    if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= 64):
-        raise ValueError("a route's name has letters, digits, - and _, 64 at most")
     return name
 
 
@@ -228,7 +213,7 @@ class RouteTable(CaseTable):
     """
 
     on: Annotated[tuple[Annotated[str, AfterValidator(pattern)], ...], Field(strict=False, min_length=1)]
-    name: Annotated[str, AfterValidator(_name)] | None = None
+    name: Annotated[str, called("route")] | None = None
     case: Annotated[tuple[CaseTable, ...], Field(strict=False)] = ()
     delay: Annotated[Duration, AfterValidator(_not_long)] = 0.0
     rate: Pace | None = None
@@ -248,31 +233,6 @@ class RouteTable(CaseTable):
         return Gate(self.rate or 0.0, *((self.flood.max, self.flood.per) if self.flood else ()))
 
 
-class Ways(NamedTuple):
-    """The routes of a configuration: ``shapes`` by digest, and ``queues``, the names of routes that do actions.
-
-    ``stamps``: some of those actions make records in Space Invoices.
-    """
-
-    routes: tuple[Route, ...]
-    shapes: Mapping[str, Shape]
-    queues: tuple[str, ...]
-    stamps: bool
-
-
-def ways(tables: Sequence[RouteTable], systems: Mapping[str, System]) -> Ways:
-    """The routes that the tables stand for."""
-    shapes: dict[str, Shape] = {}
-    routes = tuple(_route(route_name(table, place), table, systems, shapes) for place, table in enumerate(tables, 1))
-    queues = tuple(
-        route_name(table, place)
-        for place, table in enumerate(tables, 1)
-        if any(case.do or case.step for case in table.cases())
-    )
-    done = [find(step.do, systems)[1] for table in tables for case in table.cases() for step in case.all_steps()]
-    return Ways(routes, shapes, queues, any(action.stamps for action in done))
-
-
 def places(tables: Sequence[RouteTable]) -> Iterator[tuple[str, RouteTable, CaseTable]]:
     """Every case, with its key and its route."""
     for place, table in enumerate(tables):
@@ -290,24 +250,3 @@ def steps(tables: Sequence[RouteTable]) -> Iterator[tuple[str, StepTable]]:
 def route_name(table: RouteTable, place: int) -> str:
     """A route's own name, or one by its place among all."""
     return table.name or f"route-{place}"
-
-
-def _route(name: str, table: RouteTable, systems: Mapping[str, System], shapes: dict[str, Shape]) -> Route:
-    cases = tuple(_case(name, case, systems, shapes) for case in table.cases())
-    first = None if table.first_sync is None else table.first_sync == "emit"
-    when = None if table.when is None or not table.case else expression.condition(table.when, shape.VARIABLES)
-    return Route(table.on, cases, name, table.delay, table.gate(), first, table.own == "include", when)
-
-
-def _case(name: str, table: CaseTable, systems: Mapping[str, System], shapes: dict[str, Shape]) -> Case:
-    destructive = any(find(step.do, systems)[1].destructive for step in table.all_steps())
-    made = table.shape(name, destructive=destructive)
-    if made:
-        shapes[made.digest] = made
-    return Case(
-        tuple(dict.fromkeys(table.to or (name,))),
-        None if table.when is None else expression.condition(table.when, shape.VARIABLES),
-        made.digest if made else "",
-        alone=made is not None and (made.body is not None or bool(made.steps)),
-        destructive=destructive,
-    )

@@ -50,6 +50,11 @@ class Tools:
         found = notices.targets(self.plan, self.source.name, notice, self.now_ms())
         return [Outgoing(notice.change(), notice.trigger, found)] if found else []
 
+    def count_parked(self, outgoing: Iterable[Outgoing]) -> None:
+        """Count the deliveries of these that are parked where they are entered, since nobody can say where they go."""
+        for target in (target for each in outgoing for target in each.targets if target.error):
+            self.meter.count("deliveries", sink=target.sink, outcome="parked")
+
 
 class Poll:
     """One run over one stream. ``progress`` is always what was last committed.
@@ -151,6 +156,7 @@ class Poll:
         meter = self.tools.meter
         for trigger, events in Counter(outgoing.trigger for outgoing in step.outgoing).items():
             meter.count("events", events, trigger=trigger)
+        self.tools.count_parked((*step.outgoing, *step.notices))
         if step.quarantined:
             meter.count("records_quarantined", len(step.quarantined), resource=self.stream.resource)
 

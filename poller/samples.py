@@ -16,6 +16,7 @@ from poller.notices import (
     deletions_held,
     sink_turned,
     stream_failing,
+    stream_recovered,
     stream_silent,
 )
 from poller.sources.resources import RESOURCES
@@ -56,6 +57,7 @@ def _notices() -> Mapping[str, Notice]:
         sink_turned("crm", down, Breaker(), began_ms + 754_000),
         deletions_held(clients, began_ms, missing=312, live=800),
         stream_failing(clients, began_ms, failures=5, denied=False, polled_ms=began_ms - 960_000, reason="HTTP 500"),
+        stream_recovered(clients, began_ms, began_ms + 754_000),
         stream_silent(clients, began_ms, began_ms - 367_200_000, 364_000.0),
         baseline_completed(clients, began_ms, live=1112),
     ]

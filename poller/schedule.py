@@ -53,23 +53,17 @@ def after_poll(
 def first_poll_ms(standing: Standing, watch: Watch, *, now_ms: int, spread_s: float, chance: float) -> int:
     """When a stream is polled first after a start: as stored, or, never polled, somewhere within ``spread_s``.
 
-    So is one that was suspended: the token may be another one now, or the organization is back.
+    So is one that was suspended: the token may be another one now, or the organization is back. What was stored may be
+    by a longer interval, or by a budget: a stream without trouble waits no longer than the interval of now after its
+    last poll. What is due by that comes within ``spread_s`` too, so that many do not come together.
     """
     if standing.next_poll_ms == 0 or standing.suspended:
         return now_ms + int(min(spread_s, watch.every_s) * chance * 1000)
-    return next_poll_ms(standing, watch, now_ms=now_ms)
-
-
-def sooner_ms(planned_ms: int, standing: Standing, watch: Watch, *, now_ms: int, spread_s: float, chance: float) -> int:
-    """When a stream is polled that was planned for ``planned_ms`` by a longer interval: as by the one that it has now.
-
-    The new one counts from the last good poll, and in trouble from now. What is due by that comes within ``spread_s``,
-    so that many do not come together.
-    """
-    since_ms = now_ms if standing.failures or standing.polled_ms is None else standing.polled_ms
-    due_ms = since_ms + int(watch.slowest_s * 1000)
+    if standing.failures or standing.polled_ms is None or standing.polled_ms > now_ms:
+        return next_poll_ms(standing, watch, now_ms=now_ms)
+    due_ms = standing.polled_ms + int(watch.slowest_s * (1 + JITTER) * 1000)
     soon_ms = now_ms + int(min(spread_s, watch.slowest_s) * chance * 1000)
-    return min(planned_ms, max(due_ms, soon_ms))
+    return max(now_ms, min(standing.next_poll_ms, max(due_ms, soon_ms)))
 
 
 def next_poll_ms(standing: Standing, watch: Watch, *, now_ms: int) -> int:

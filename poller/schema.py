@@ -8,7 +8,8 @@ from pydantic.json_schema import models_json_schema
 
 from poller.actions.tables import SystemTable
 from poller.config import Config
-from poller.settings import Secret, duration, size
+from poller.secret import Secret
+from poller.settings import duration, size
 from poller.sinks import kinds
 from poller.sources.resources import RESOURCES
 from poller.triggers import TRIGGERS

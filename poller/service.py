@@ -10,27 +10,24 @@ from functools import partial
 
 import structlog
 
-from poller import budget
-from poller.alarms import alarmed, raised
-from poller.budget import History
 from poller.changes import estranged
 from poller.deliver import Drain
 from poller.envelope import trigger
 from poller.meter import Meter
-from poller.model import Kind, Stream, format_time
-from poller.notices import Notice
+from poller.model import Kind, Stream
 from poller.plan import Plan
 from poller.poll import poll
 from poller.pressure import Limits, Load
 from poller.pulse import Pulse
 from poller.running import Tools
-from poller.schedule import after_poll
 from poller.shares import Requests, Shares
+from poller.sight import Sight
 from poller.signs import Signs
 from poller.sinks import Sink
 from poller.sources import Denied, Source, SourceError
 from poller.sources.spaceinvoices import ANSWER_S
-from poller.stores import Keep, Outgoing, Standing, StoreError
+from poller.standings import Standings
+from poller.stores import Keep, Standing, StoreError
 from poller.stores.sqlite import SqliteStore
 from poller.strain import EVERY_S, Strain
 
@@ -74,7 +71,17 @@ class Service:
         self.pulse = Pulse()
         self.meter = meter or Meter()
         self.meter.begin(resource=plan.watches, trigger=_triggers(plan), sink=sinks)
+        if plan.routes:  # they park what they cannot tell where to send
+            self.meter.count("deliveries", 0, sink="", outcome="parked")
+        self.sight = Sight(self.meter)
         self.strain = Strain(self._load, limits)
+        polling = partial(self.pulse.polling, budget_s=ANSWER_S)
+        turns = {} if turns is None else turns
+        self.shares = Shares(plan.budget) if plan.budget else None
+        self._thread = threading.local()
+        signs = Signs(source, self._answered)
+        self.tools = Tools(signs, store, plan, wall_ms, self.wake, polling, turns, self.meter)
+        self.standings = Standings(self.tools, self.shares)
         self.senders = [
             ThreadPoolExecutor(sink.concurrency, thread_name_prefix=f"send-{name}") for name, sink in sinks.items()
         ]
@@ -88,17 +95,11 @@ class Service:
                 random.random,
                 pulse=self.pulse,
                 meter=self.meter,
-                outgoing=self._outgoing,
+                outgoing=self.tools.outgoing,
                 rouse=self.wake,
             )
             for (name, sink), sender in zip(sinks.items(), self.senders, strict=True)
         ]
-        polling = partial(self.pulse.polling, budget_s=ANSWER_S)
-        turns = {} if turns is None else turns
-        self.shares = Shares(plan.budget) if plan.budget else None
-        self._thread = threading.local()
-        signs = Signs(source, self._answered)
-        self.tools = Tools(signs, store, plan, wall_ms, self.wake, polling, turns, self.meter)
 
     def wake(self) -> None:
         """Let every sink look for what is due."""
@@ -146,55 +147,14 @@ class Service:
             return standing  # it was abandoned, which is no trouble of the stream
         self.meter.count("polls", resource=stream.resource, outcome=_outcome(error))
         self.meter.observe("poll_seconds", time.monotonic() - began_s, resource=stream.resource)
-        standing = self._keep(stream, error, began_s, found)
+        standing = self.standings.keep(stream, error, began_s, found=found, answers=self._answers())
         parent = self.plan.watches[stream.resource].resource.parent
         if parent and not self.plan.watches[parent].announces:  # it has no polls of its own
-            self._keep(Stream(stream.org, parent), error, began_s)
+            self.standings.keep(Stream(stream.org, parent), error, began_s)
         if error:
             event = "stream.suspended" if standing.suspended else "stream.failed"
             log.warning(event, stream=stream.name, reason=str(error), failures=standing.failures)
         return standing
-
-    def _keep(self, stream: Stream, error: SourceError | StoreError | None, began_s: float, found: int = 0) -> Standing:
-        """Keep how a poll went that began at ``began_s`` of the monotonic clock, and when the next one is due."""
-        before, watch = self.store.standing(stream), self.plan.watches[stream.resource]
-        now_ms = wall_ms()
-        began_ms = now_ms - int((time.monotonic() - began_s) * 1000)  # the clock may have been set since
-        history, worth_s = before.history, None
-        if error is None and watch.announces:
-            history, worth_s = self._worth(before, found, began_ms)
-        elif self.shares:
-            self.shares.failed(stream)
-        standing = after_poll(
-            before, watch, error, began_ms=began_ms, now_ms=now_ms, chance=random.random(), worth_s=worth_s
-        )
-        standing = alarmed(standing, watch.slowest_s, now_ms)
-        standing = replace(standing, history=history)
-        self._schedule(before, standing, now_ms)
-        return standing
-
-    def _worth(self, before: Standing, found: int, began_ms: int) -> tuple[History, float | None]:
-        """The history after a poll that went well, and, under a budget, when the next one is worth its requests."""
-        if self.shares is None:
-            return budget.after_poll(before.history, found, self._answers(), began_ms / 1000), None
-        self.shares.follow(before.stream, before.history, self.plan.watches[before.stream.resource])
-        return self.shares.polled(before.stream, found, self._answers(), began_ms)
-
-    def _schedule(self, before: Standing, after: Standing, now_ms: int) -> None:
-        """Keep a stream's new standing, and tell what alarms it raises."""
-        orgs, watches = self.plan.organizations, self.plan.watches
-        followed = after.stream.resource in watches and (orgs is None or after.stream.org in orgs)
-        outgoing = [one for notice in raised(before, after) for one in self._outgoing(notice)] if followed else []
-        self.store.schedule(after, outgoing, now_ms)
-        if outgoing:
-            self.wake()
-        if after.silent_ms is not None and after.silent_ms != before.silent_ms:
-            log.warning("stream.silent", stream=after.stream.name, since=format_time(after.progress.rhythm.changed_ms))
-        elif before.silent_ms is not None and after.silent_ms is None:
-            log.info("stream.changes_again", stream=after.stream.name)
-
-    def _outgoing(self, notice: Notice | None) -> list[Outgoing]:
-        return self.tools.outgoing(notice)
 
     def requests(self) -> Requests:
         """How many requests a second may be made now."""
@@ -263,8 +223,7 @@ class Service:
         reason = f"the organization is not among {sight}"
         for standing in self.store.streams():
             if standing.stream.org not in seen and not standing.suspended:
-                self._schedule(standing, _suspended(standing, reason, wall_ms()), wall_ms())
-                log.warning("stream.suspended", stream=standing.stream.name, reason=reason)
+                self.standings.suspend(standing, reason)
 
     def close(self) -> None:
         """Wait a little for sends under way, keep their answers, and leave the state clean."""
@@ -298,7 +257,3 @@ def _outcome(error: SourceError | StoreError | None) -> str:
 
 def _triggers(plan: Plan) -> list[str]:
     return [trigger(watch.resource, kind) for watch in plan.watches.values() if watch.announces for kind in Kind]
-
-
-def _suspended(standing: Standing, reason: str, now_ms: int) -> Standing:
-    return alarmed(replace(standing, suspended=True, error=reason), 0.0, now_ms)

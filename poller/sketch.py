@@ -11,7 +11,7 @@ from poller.config import Config
 from poller.outline import Followed, Outline, Receiver, Way
 from poller.plan import Route
 from poller.routing import RouteTable, route_name, steps
-from poller.settings import unprinted
+from poller.secret import unprinted
 
 _TOLD_ELSEWHERE = {"resources", "sinks", "route", "test"}
 

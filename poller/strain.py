@@ -16,7 +16,10 @@ EVERY_S = 5.0
 
 
 class Strain:
-    """What is there, by ``load``, beside its ``limits``; logs when polls begin to pause and when they go on."""
+    """What is there, by ``load``, beside its ``limits``; logs when that has polls pause, and when it is over.
+
+    That nothing can be kept is logged by whoever cannot.
+    """
 
     def __init__(self, load: Callable[[], Load], limits: Limits) -> None:
         self._load = load
@@ -40,10 +43,10 @@ class Strain:
         """Whether polls have to pause: the outbox or the disk is full, or nothing can be kept."""
         if time.monotonic() - self._measured_at > EVERY_S:
             self._measured_at = time.monotonic()
-            before, self._full = self.why, pressure(self._load(), self._limits, self._full) | _unset_clock()
-            if self.why and not before:
-                log.warning("polls.paused", reason=self.why)
-            elif before and not self.why:
+            before, self._full = self._full, pressure(self._load(), self._limits, self._full) | _unset_clock()
+            if self._full and not before:
+                log.warning("polls.paused", reason="; ".join(self._full.values()))
+            elif before and not self._full:
                 log.info("polls.resumed")
         return bool(self.why)
 

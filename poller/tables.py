@@ -4,21 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from poller.nearest import nearest
 from poller.places import STATE, TOKEN_VARIABLE
 from poller.pressure import Limits
-from poller.settings import (
-    Duration,
-    FilePath,
-    HttpsUrl,
-    Interval,
-    Secret,
-    Size,
-    Strict,
-    Strings,
-)
+from poller.secret import Secret
+from poller.settings import Duration, FilePath, HttpsUrl, Interval, Size, Strict, Strings, called, written
 from poller.sources.resources import RESOURCES
 from poller.stores import Keep
 
@@ -60,13 +52,7 @@ def _resource_name(name: str) -> str:
     return name
 
 
-def _sink_name(name: str) -> str:
-    if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum() and len(name) <= 64):
-        raise ValueError("a sink's name has letters, digits, - and _, 64 at most")
-    return name
-
-
-SinkName = Annotated[str, AfterValidator(_sink_name)]
+SinkName = Annotated[str, called("sink")]
 """What a sink is called: letters, digits, - and _."""
 
 
@@ -80,14 +66,11 @@ Budget = Annotated[
     Field(gt=0, le=100),
     BeforeValidator(_budget, json_schema_input_type=str),
     PlainSerializer(_as_written, return_type=str),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": r"^[0-9]{1,6}(\.[0-9]{1,6})? ?/ ?(s|m|h)$",
-            "description": "So many requests in a second, a minute or an hour.",
-            "examples": ["10/s", "300/m"],
-        },
-        mode="validation",
+    written(
+        r"^[0-9]{1,6}(\.[0-9]{1,6})? ?/ ?(s|m|h)$",
+        "So many requests in a second, a minute or an hour.",
+        "10/s",
+        "300/m",
     ),
 ]
 """A number of requests written as ``"10/s"``; in requests a second once read."""

@@ -5,7 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from poller.settings import SettingError, check_private
+from poller.secret import check_private
+from poller.settings import SettingError
 
 
 def context(

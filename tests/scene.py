@@ -24,19 +24,21 @@ def samples(body, parse=prometheus):
 class Scene:
     """A service that does nothing by itself: a test polls, drains and scrapes it."""
 
-    def __init__(self, folder, organizations=1, records=0, always=None):
+    def __init__(self, folder, organizations=1, records=0, always=None, routes=""):
         self.account = Account(token=TOKEN, organizations=organizations, seed=1)
         self.orgs = self.account.organizations
         for org in self.orgs:
             self.account.bulk_create(org, "clients", records)
         self.receiver, self.api = Receiver(always=always), Simulator(self.account)
-        self._folder = folder
+        self._folder, self._routes = folder, routes
 
     def __enter__(self):
         self.api.start()
         self.receiver.__enter__()
         keys = {"overlap": "2s", "count_every": 1}
-        site = Site(self._folder, self.api.url, only("clients") + webhook("hook", self.receiver.url), **keys)
+        site = Site(
+            self._folder, self.api.url, only("clients") + webhook("hook", self.receiver.url) + self._routes, **keys
+        )
         self.service = assemble(load(site.config))
         self.database = site.database
         return self

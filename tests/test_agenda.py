@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from structlog.testing import capture_logs
 
 from poller.agenda import Agenda
+from poller.meter import Meter
 from poller.service import wall_ms
 
 PATIENCE_S = 20.0
 
 
 @contextmanager
-def agenda(threads=2):
-    made = Agenda(threads)
+def agenda(threads=2, meter=None):
+    made = Agenda(threads, meter)
     made.begin()
     try:
         yield made
@@ -106,13 +107,15 @@ def test_a_job_may_plan_itself_again_at_once():
 def test_a_job_that_breaks_breaks_nothing_else():
     """It is told, and the thread goes on."""
     done = threading.Event()
-    with capture_logs() as logs, agenda(threads=1) as made:
+    meter = Meter()
+    with capture_logs() as logs, agenda(threads=1, meter=meter) as made:
         made.at(wall_ms() - 10, lambda: 1 // 0, "bad")
         made.at(wall_ms(), done.set, "good")
         assert done.wait(PATIENCE_S)
     assert [(line["event"], line["job"]) for line in logs if line["event"] == "agenda.broken"] == [
         ("agenda.broken", "bad")
     ]
+    assert [series for row, series in meter.counters() if row.name == "defects"] == [{("agenda",): 1}]
 
 
 def test_a_clock_that_was_set_back_holds_up_nothing():

@@ -28,14 +28,14 @@ def test_a_silence_is_raised_once_and_cleared_by_a_change():
     """After the poll that finds it."""
     found = alarmed(SILENT, 60.0, NOW_MS)
     assert found == replace(SILENT, silent_ms=NOW_MS)
-    [notice] = raised(SILENT, found)
+    [notice] = raised(SILENT, found, NOW_MS)
     assert (notice.trigger, notice.began_ms, notice.at_ms) == ("poller.stream.silent", DAILY.changed_ms, NOW_MS)
     assert notice.data["expected_s"] == round(limit_s(DAILY))
     again = alarmed(found, 60.0, NOW_MS + DAY_MS)
-    assert (again, list(raised(found, again))) == (found, [])
+    assert (again, list(raised(found, again, NOW_MS + DAY_MS))) == (found, [])
     changed = replace(found, progress=Progress(rhythm=DAILY._replace(changed_ms=NOW_MS + 1)))
     over = alarmed(changed, 60.0, NOW_MS + 2)
-    assert (over.silent_ms, list(raised(changed, over))) == (None, [])
+    assert (over.silent_ms, list(raised(changed, over, NOW_MS + 2))) == (None, [])
 
 
 @pytest.mark.parametrize("trouble", [{"failures": 2}, {"suspended": True}])
@@ -52,12 +52,17 @@ def test_trouble_is_raised_once_until_a_poll_is_well():
     for failures in range(1, 9):
         failed = replace(standing, failures=failures, suspended=failures == 7, error="HTTP 500")
         after = alarmed(failed, 60.0, NOW_MS + failures)
-        told += raised(standing, after)
+        told += raised(standing, after, NOW_MS + failures)
         standing = after
     assert [(notice.trigger, notice.began_ms, notice.data["failures"]) for notice in told] == [
         ("poller.stream.failing", NOW_MS + 5, 5)
     ]
-    assert alarmed(replace(standing, failures=0, suspended=False), 60.0, NOW_MS + 99) == replace(well, error="HTTP 500")
+    over = alarmed(replace(standing, failures=0, suspended=False), 60.0, NOW_MS + 90_005)
+    assert over == replace(well, error="HTTP 500")
+    [recovered] = raised(standing, over, NOW_MS + 90_005)
+    assert (recovered.trigger, recovered.began_ms) == ("poller.stream.recovered", NOW_MS + 5)
+    assert (recovered.at_ms, recovered.data["down_s"]) == (NOW_MS + 90_005, 90)
+    assert list(raised(well, over, NOW_MS + 90_005)) == []
 
 
 @pytest.fixture
@@ -141,7 +146,8 @@ def test_an_organization_that_is_not_there_is_told_of(lived):
 
 def test_an_organization_that_was_taken_out_is_not(lived):
     """It is the operator's own wish that it is not followed."""
-    lived.service.plan = replace(lived.service.plan, organizations=("another",))
+    lived.plan = replace(lived.plan, organizations=("another",))
+    lived.act(lived.restart)
     lived.service.suspend_unseen(["another"])
     assert lived.store.standing(Stream(lived.world.org, "clients")).suspended
     assert notices(lived, "poller.stream.failing") == []

@@ -14,7 +14,8 @@ LAYERS = {  # from the bottom; what is not named is shell, at the top
     "model": 0,
     **dict.fromkeys(("allotment", "batch", "breaker", "budget", "diff", "due", "envelope", "expression", "gate"), 1),
     **dict.fromkeys(("guard", "hidden", "locate", "meter", "mounts", "nearest", "notices", "overlap", "pace"), 1),
-    **dict.fromkeys(("pressure", "problems", "pulse", "retry", "route", "settings", "shape", "signing", "silence"), 1),
+    **dict.fromkeys(("pressure", "problems", "pulse", "retry", "route", "secret", "settings", "shape"), 1),
+    **dict.fromkeys(("signing", "silence"), 1),
     "http": 2,
     **dict.fromkeys(("actions", "sinks", "sources", "stores"), 3),
     **dict.fromkeys(("deliver", "poll"), 4),
@@ -34,6 +35,7 @@ PARTS = {
     "schema": "config",
     "tables": "config",
     "triggers": "config",
+    "ways": "config",
     **dict.fromkeys(("running", "search", "sweep"), "poll"),
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
@@ -56,7 +58,7 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "jmespath": {"expression"},
     "msgspec": {"diff", "envelope", "expression", "shell", "sources", "stores"},
     "prometheus_client": {"exposition"},
-    "pydantic": {"actions", "config", "problems", "settings", "sinks", "sketch"},
+    "pydantic": {"actions", "config", "problems", "secret", "settings", "sinks", "sketch"},
     "pydantic_core": {"config", "problems", "settings", "sinks"},
     "sqlite3": {"stores"},
     "sqlite_utils": {"stores"},

@@ -74,23 +74,34 @@ def test_the_status_says_what_requests_there_are(tmp_path):
             assert "Requests:" not in site.run("status").out
 
 
-def test_without_the_budget_the_interval_counts_from_the_last_poll(tmp_path):
-    """A reload that takes the budget out: a stream that waits for longer already is polled at once."""
+@pytest.mark.parametrize("how", ["reload", "restart"])
+def test_without_the_budget_the_interval_counts_from_the_last_poll(tmp_path, how):
+    """A stream that waits for longer already is polled at once, also where the plan is not far off any more."""
     account = Account(organizations=1)
     with Simulator(account) as api:
-        site = Site(tmp_path, api.url, only("clients"), every="30m", budget="10/s", max_interval="2h")
+        site = Site(tmp_path, api.url, only("clients"), every="10m", budget="10/s", max_interval="2h")
         site.env["POLLER_TEST_TOKEN"] = account.token
         assert site.run("once").code == 0
         with closing(sqlite3.connect(site.database)) as state, state:
-            state.execute("UPDATE stream SET polled_ms = polled_ms - 3600000, next_poll_ms = polled_ms + 1500000")
+            state.execute("UPDATE stream SET polled_ms = polled_ms - 3600000, next_poll_ms = polled_ms + 500000")
         api.requests.clear()
         with site.start() as poller:
             poller.until(lambda: api.requests)  # for the organizations, and then all is planned
-            planned_ms = site.query("SELECT polled_ms FROM stream")[0][0]
+            planned_ms = polled_ms(site)
             site.config.write_text(site.config.read_text().replace('budget = "10/s"\n', ""))
-            assert site.run("reload").code == 0
-            poller.until(lambda: site.query("SELECT polled_ms FROM stream")[0][0] > planned_ms, 60)
+            if how == "reload":
+                assert site.run("reload").code == 0
+                poller.until(lambda: polled_ms(site) > planned_ms, 60)
             assert poller.stop().code == 0
+        if how == "restart":
+            with site.start() as poller:
+                poller.until(lambda: polled_ms(site) > planned_ms, 60)
+                assert poller.stop().code == 0
+
+
+def polled_ms(site):
+    """When its one stream was polled last."""
+    return site.query("SELECT polled_ms FROM stream")[0][0]
 
 
 def test_no_stream_waits_longer_than_its_interval(tmp_path):

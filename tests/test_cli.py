@@ -631,7 +631,7 @@ SqliteStore.again = again
 """
     with site.start(patch=broken) as poller:
         poller.up()
-        done = site.run("retry", patch="from poller import asking\nasking.TIMEOUT_S = 0.3")
+        done = site.run("retry", patch="from poller import asking\nasking.WORK_S = 0.3")
         poller.kill()
     assert (done.code, done.out) == (1, "")
     assert words in done.err

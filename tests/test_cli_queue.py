@@ -283,6 +283,59 @@ def test_pausing_what_is_not_there(parked, running, command):
     assert site.query("SELECT count(*) FROM sink") == [(1,)]
 
 
+# A configuration that is wrong by now
+
+WRONG = {"a word": "[source]\nevery = 5\n", "half a file": "[source\n"}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_poller_that_runs_does_it_all_while_its_configuration_is_mended(parked, org, wrong):
+    """It goes by the one that it has read; each command says beside its answer what is wrong with the file."""
+    site, receiver = parked
+    first, name = receiver.records[0].id, f"{org}/clients"
+    answers = [
+        (("pause", "hook"), 0, "hook is paused"),
+        (("resume", "hook"), 0, "hook goes on"),
+        (("pause", name), 0, f"{name} is paused"),
+        (("resume", name), 0, f"{name} goes on"),
+        (("pause", "nobody"), 1, ""),
+        (("approve", name), 1, ""),
+        (("reject", "nobody"), 1, ""),
+        (("dead", "list"), 0, "sink"),
+        (("dead", "show", first), 0, "{"),
+        (("dead", "retry", "--sink", "nobody"), 1, ""),
+        (("dead", "retry", "--id", first), 0, "1 deliveries will be sent again"),
+        (("dead", "drop", "--yes", "--id", first), 0, "0 parked deliveries are forgotten"),
+        (("retry",), 0, "1 deliveries will be sent again"),
+        (("replay", "--dry-run", "--record", "nobody"), 0, "0 deliveries would be sent again"),
+        (("status",), 0, "poller is running"),
+        (("sinks",), 0, "sink"),
+        (("events",), 0, "20"),
+        (("verify",), 0, ""),
+    ]
+    with site.start() as poller:
+        poller.up()
+        site.config.write_text(WRONG[wrong] + f'[state]\npath = "{site.database}"\n')
+        for command, code, out in answers:
+            done = site.run(*command)
+            assert (command, done.code, done.out[: len(out)]) == (command, code, out), done.err
+            assert done.err.startswith("the configuration cannot be used as it is now:\n"), command
+            assert f"{site.config}: " in done.err
+        poller.until(lambda: states(site) == [("delivered", 3)])
+        assert poller.stop().code == 0
+
+
+@pytest.mark.parametrize("command", [("pause", "hook"), ("retry",), ("approve", "o/clients"), ("status",)])
+def test_nothing_is_done_by_a_wrong_configuration_where_no_poller_runs(parked, command):
+    """Exit 78, which says once what is wrong."""
+    site, _ = parked
+    before = states(site)
+    site.config.write_text(WRONG["a word"] + f'[state]\npath = "{site.database}"\n')
+    done = site.run(*command)
+    assert (done.code, done.out, done.err.count("source.every: should say its unit")) == (78, "", 1)
+    assert states(site) == before
+
+
 # Pressure
 
 

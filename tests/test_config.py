@@ -10,7 +10,7 @@ from poller.config import Config, ConfigError, find, load
 from poller.plan import Case, Order, Route, Target
 from poller.pressure import Limits
 from poller.problems import tables
-from poller.settings import Secret
+from poller.secret import Secret
 from poller.sinks import kinds
 from poller.sources.spaceinvoices import RESOURCES
 from poller.stores import Keep

@@ -5,14 +5,17 @@ import json
 import os
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import monotonic
 
 import pytest
+from structlog.testing import capture_logs
 
 from poller import log
 from poller.control import Control, NotRunning, ask, socket_path
 from poller.hidden import pattern
+from poller.stores import StoreError
 
 
 @pytest.fixture
@@ -59,6 +62,23 @@ def test_a_command_is_carried_out_with_what_it_is_given(control, database):
 def test_many_are_answered_one_after_the_other(control, database):
     """Each connection its own answer."""
     assert [ask(database, "echo", n=n) for n in range(50)] == [{"n": n} for n in range(50)]
+
+
+def test_a_command_that_takes_long_holds_up_no_other(control, database, monkeypatch):
+    """``poller health`` is answered while a million deliveries are sent again."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        return {"done": go_on.wait(20)}
+
+    monkeypatch.setitem(control._commands, "work", work)
+    with ThreadPoolExecutor(1) as others:
+        working = others.submit(ask, database, "work", 30.0)
+        assert begun.wait(10)
+        assert ask(database, "ping") == {}
+        go_on.set()
+        assert working.result() == {"done": True}
 
 
 def test_the_socket_is_for_its_owner_alone(control, database):
@@ -121,6 +141,18 @@ def test_an_unknown_command_is_told(control, database):
     assert "does not know that command" in ask(database, "launch")["error"]
 
 
+def test_a_state_that_cannot_be_written_is_no_defect(control, database, monkeypatch):
+    """It is told in its own words, without a traceback in the log."""
+
+    def locked():
+        raise StoreError("database is locked")
+
+    monkeypatch.setitem(control._commands, "fail", locked)
+    with capture_logs() as logs:
+        assert ask(database, "fail") == {"error": "database is locked"}
+    assert logs == []
+
+
 def test_an_error_is_told_without_what_is_hidden(control, database, monkeypatch):
     """As in the log."""
     monkeypatch.setattr(log, "_hidden", [pattern(["hunter2!"])])
@@ -133,6 +165,7 @@ def test_a_command_that_fails_is_told_by_its_error(control, database):
     assert ask(database, "fail") == {"error": "ZeroDivisionError: division by zero"}
     assert "TypeError" in ask(database, "fail", more=1)["error"]
     assert ask(database, "ping") == {}
+    assert [series for row, series in control._meter.counters() if row.name == "defects"] == [{("control",): 2}]
 
 
 @pytest.mark.parametrize(

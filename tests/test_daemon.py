@@ -265,6 +265,21 @@ def test_fault_42_a_vanished_organization_is_suspended_and_goes_on_when_it_is_ba
         poller.until(lambda: site.query("SELECT sum(suspended) FROM stream") == [(0,)], 3)
 
 
+def test_a_stream_of_a_vanished_organization_that_is_resumed_is_looked_for_at_once(tmp_path, api, account):
+    """And not only when the organizations are looked up again."""
+    other = account.add_organization("Other")
+    site = Site(tmp_path, api.url, CLIENTS, organizations_every="1h")
+    assert site.run("once").code == 0
+    vanish(api, other)
+    suspended = "SELECT suspended FROM stream WHERE org = ?"
+    with site.start() as poller:
+        poller.until(lambda: site.query(suspended, other) == [(1,)])
+        api.faults.clear()
+        assert site.run("resume", f"{other}/clients").code == 0
+        poller.until(lambda: site.query(suspended, other) == [(0,)])
+        assert poller.stop().code == 0
+
+
 def asked(api, org, span_s):
     """How often an organization is asked for within a span from now."""
     seen = len(api.requests)
@@ -298,9 +313,14 @@ def test_the_organizations_are_looked_up_until_that_works(tmp_path, api):
     )
     with site.start() as poller:
         poller.until(lambda: poller.log("organizations.failed"))
-        assert "NO STREAM is followed yet." in site.run("status").out
+        told = site.run("status").out
+        assert "NO STREAM is followed yet." in told
+        assert "ORGANIZATIONS UNKNOWN: since " in told
+        found = site.status()["organizations"]
+        assert (found["error"], found["unknown_since"][:2]) == (poller.log("organizations.failed")[0]["reason"], "20")
         api.faults.clear()
         poller.until(lambda: site.baselined(1))
+        assert site.status()["organizations"] is None
         assert "NO STREAM" not in site.run("status").out
 
 

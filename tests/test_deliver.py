@@ -317,6 +317,8 @@ def test_a_defect_in_a_turn_ends_no_drain(rig, monkeypatch):
     stop.set()
     rig.queue.wake.set()
     thread.join(5)
+    [defects] = [series for row, series in rig.queue.meter.counters() if row.name == "defects"]
+    assert defects["drain",] >= 1
 
 
 def test_until_empty_ends_with_the_last_due(rig):

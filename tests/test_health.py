@@ -126,7 +126,7 @@ def test_a_poller_of_another_version_is_asked_what_it_knows(tmp_path, monkeypatc
 
     config = tmp_path / "config.toml"
     config.write_text('[state]\npath = "x.db"\n')
-    monkeypatch.setattr("poller.health.ping", lambda *_, **__: {"pid": 7})
+    monkeypatch.setattr("poller.health.ask", lambda *_, **__: {"pid": 7})
     assert health(config) == (True, "well: process 7")
-    monkeypatch.setattr("poller.health.ping", lambda *_, **__: {"error": "this poller does not know that command"})
+    monkeypatch.setattr("poller.health.ask", lambda *_, **__: {"error": "this poller does not know that command"})
     assert health(config) == (False, "this poller does not know that command")

@@ -180,7 +180,7 @@ def test_organizations_are_told_apart_only_if_asked(scrape, store):
     for org in ("a", "b"):
         follow(store, org, live=1, polled_ms=NOW_MS)
     apart = render(replace(scrape, organizations=True))
-    assert b"organization" not in render(scrape).body
+    assert b"organization=" not in render(scrape).body
     assert {name for name, *labels in samples(apart.body) if "organization" in dict(labels)} == {
         PREFIX + name for name in BY_ORGANIZATION
     }
@@ -264,9 +264,11 @@ def test_the_process_is_told_by_its_own_folder_alone(scrape, monkeypatch):
 
 def test_a_state_that_cannot_be_read_leaves_the_rest(scrape, tmp_path):
     """It says so, and tells all that it knows without."""
-    found = samples(render(replace(scrape, state=tmp_path / "elsewhere.db", pressed="the disk is full")).body)
+    blind = replace(scrape, state=tmp_path / "elsewhere.db", pressed="the disk is full", sighted=False)
+    found = samples(render(blind).body)
     assert found["poller_state_readable",] == 0
     assert found["poller_polls_paused",] == 1
+    assert found["poller_last_lookup_successful",] == 0
     assert [value for (name, *_), value in found.items() if name == "poller_build_info"] == [1]
     assert ("poller_database_bytes",) not in found
 

@@ -190,6 +190,19 @@ def test_what_expires_is_counted_as_parked(tmp_path):
             assert found["deliveries_total", "parked", "hook"] == found["sink_parked_deliveries", "hook"] == 2
 
 
+def test_what_no_route_can_tell_is_counted_as_parked(tmp_path):
+    """Without a sink, from 0 on: a condition failed of it."""
+    unclear = '[[route]]\non = ["client.created"]\nwhen = "lower(data.nothing) == data.name"\nto = ["hook"]\n'
+    with Scene(tmp_path, routes=unclear) as scene:
+        scene.poll()
+        assert scene.found()["deliveries_total", "parked", ""] == 0
+        scene.account.create(scene.orgs[0], "clients")
+        scene.poll()
+        found = scene.found()
+    assert found["deliveries_total", "parked", ""] == found["sink_parked_deliveries", ""] == 1
+    assert found["deliveries_total", "parked", "hook"] == 0
+
+
 def test_defects_are_counted(scene, moved, org, monkeypatch):
     """Of each loop."""
     monkeypatch.setattr("poller.service.poll", lambda *_, **__: 1 / 0)

@@ -104,7 +104,8 @@ def die_in(act) -> int:
             clients = f"{lived.world.org}/clients"
             of_sinks = {("poller.sink.failing", "all"), ("poller.sink.recovered", "all")}
             of_streams = {
-                (f"poller.{what}", clients) for what in ("baseline.completed", "stream.failing", "deletions.held")
+                (f"poller.{what}", clients)
+                for what in ("baseline.completed", "stream.failing", "stream.recovered", "deletions.held")
             }
             assert told(lived) == Counter(of_sinks | of_streams)
             assert taken(lived, "loose") == of_sinks | of_streams

@@ -142,13 +142,16 @@ def test_a_denied_organization_is_told_once_and_again_after_it_recovered(site, a
             api.faults.always(
                 lambda request, proper: unauthorized(request, proper) if org in request.path else proper(request)
             )
-            poller.until(lambda times=times: len(told("stream")) == times)
+            poller.until(lambda times=times: len(told("stream.failing")) == times)
             failed = len(poller.log("stream.suspended"))
             poller.until(lambda failed=failed: len(poller.log("stream.suspended")) > failed + 2)
             api.faults.clear()
-            poller.until(lambda: site.query("SELECT failing_ms FROM stream") == [(None,)])
+            poller.until(lambda times=times: len(told("stream.recovered")) == times)
+        assert len(poller.log("stream.recovered")) == 2
         assert poller.stop().code == 0
-    assert [(one["denied"], one["failures"]) for one in told("stream")] == [(True, 1)] * 2
+    failing, recovered = told("stream.failing"), told("stream.recovered")
+    assert [(one["denied"], one["failures"]) for one in failing] == [(True, 1)] * 2
+    assert [one["since"] for one in recovered] == [one["since"] for one in failing]
 
 
 def test_events_and_samples_of_them(site, told):

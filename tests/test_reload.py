@@ -56,6 +56,20 @@ def edit(site, old, new):
     site.config.write_text(text.replace(old, new))
 
 
+def test_a_defect_in_the_main_thread_ends_the_process(tmp_path):
+    """Else its polls would go on for ever, while nobody hears a signal; a manager starts it anew."""
+    account = Account(token=TOKEN, organizations=8, seed=1)
+    broken = "from poller import daemon\ndaemon.warn = lambda *_: 1 // 0\n"
+    with Simulator(account) as api:
+        site = Site(tmp_path, api.url, every="10ms", patch=broken)
+        with site.start() as poller:
+            poller.until(lambda: site.baselined(10))
+            poller.signal(signal.SIGHUP)
+            done = poller.wait()
+    assert done.code == 1
+    assert [line["level"] for line in done.log() if line["event"] == "poller.broken"] == ["critical"]
+
+
 def test_a_signal_brings_the_new_configuration(tmp_path, api, account, org, told):
     """Another sink and another resource, in the same process; what was followed before goes on, with no false event."""
     site = Site(tmp_path, api.url, CLIENTS + file("one", told))

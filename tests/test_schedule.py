@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from poller.model import Resource, Stream
 from poller.plan import Watch
-from poller.schedule import CEILING_S, JITTER, after_poll, first_poll_ms, sooner_ms
+from poller.schedule import CEILING_S, JITTER, after_poll, first_poll_ms
 from poller.sources import Denied, Unreachable
 from poller.stores import Progress, Standing, StoreError
 
@@ -101,24 +101,32 @@ def test_a_time_further_off_than_any_wait_means_a_clock_set_back():
 @pytest.mark.parametrize(
     ("standing", "wait_s"),
     [
-        (Standing(STREAM, polled_ms=NOW_MS - 20_000), 40.0),
-        (Standing(STREAM, polled_ms=NOW_MS - 59_000), 5.0),
+        (Standing(STREAM, polled_ms=NOW_MS - 20_000), 43.0),
+        (Standing(STREAM, polled_ms=NOW_MS - 62_000), 5.0),
         (Standing(STREAM, polled_ms=NOW_MS - 500_000), 5.0),
-        (Standing(STREAM), 60.0),
-        (Standing(STREAM, polled_ms=NOW_MS - 500_000, failures=3), 60.0),
+        (Standing(STREAM, polled_ms=NOW_MS - 500_000, failures=3), 800.0),
     ],
-    ids=["not yet", "nearly", "overdue", "never polled", "in trouble"],
+    ids=["not yet", "nearly", "overdue", "in trouble"],
 )
 def test_a_shorter_interval_counts_from_the_last_good_poll(standing, wait_s):
     """What is overdue by it comes within ten seconds here, half way by chance; trouble is not hurried."""
     how = {"now_ms": NOW_MS, "spread_s": 10.0, "chance": 0.5}
-    assert sooner_ms(NOW_MS + 500_000, standing, WATCH, **how) == NOW_MS + wait_s * 1000
-    assert sooner_ms(NOW_MS + 1000, standing, WATCH, **how) == NOW_MS + 1000
+    planned = replace(standing, next_poll_ms=NOW_MS + 800_000)
+    assert first_poll_ms(planned, WATCH, **how) == NOW_MS + wait_s * 1000
+    assert first_poll_ms(replace(standing, next_poll_ms=NOW_MS + 1000), WATCH, **how) == NOW_MS + 1000
+
+
+@given(chances, chances, st.integers(0, 70_000))
+def test_a_restart_under_the_same_interval_changes_no_plan(chance, other, passed_ms):
+    """Whatever chance made of it; what became due meanwhile is due now."""
+    standing = after(took_ms=5_000, chance=chance)
+    found = first_poll_ms(standing, WATCH, now_ms=NOW_MS + passed_ms, spread_s=10.0, chance=other)
+    assert found == max(NOW_MS + passed_ms, standing.next_poll_ms)
 
 
 def test_under_a_budget_the_shorter_interval_is_the_longest_allowed():
     """Polls came every hour before."""
     watch = replace(WATCH, every_s=3600.0, longest_s=600.0)
-    standing = Standing(STREAM, polled_ms=NOW_MS - 100_000)
-    found = sooner_ms(NOW_MS + 3_000_000, standing, watch, now_ms=NOW_MS, spread_s=10.0, chance=0.5)
-    assert found == NOW_MS + 500_000
+    standing = Standing(STREAM, polled_ms=NOW_MS - 100_000, next_poll_ms=NOW_MS + 3_000_000)
+    found = first_poll_ms(standing, watch, now_ms=NOW_MS, spread_s=10.0, chance=0.5)
+    assert found == NOW_MS + 530_000

@@ -15,7 +15,8 @@ from poller.actions.request import MASK, ask
 from poller.http import Link
 from poller.model import Later
 from poller.rate import Bucket, NoTurn
-from poller.settings import HttpsUrl, Interval, Secret, Strict
+from poller.secret import Secret
+from poller.settings import HttpsUrl, Interval, Strict
 
 
 class ConnectionTable(Strict):

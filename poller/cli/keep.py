@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from poller import signing
-from poller.cli.shared import configuration, told
+from poller.cli.shared import state_path, told
 from poller.progress import progress, written
 from poller.stores import reading
 
@@ -19,7 +19,7 @@ def backup(file: Path) -> None:
     While poller runs, too. FILE is there whole or not at all. To restore it, stop poller, put FILE in the
     place of the database without its -wal and -shm files, and start with --accept-state-loss.
     """
-    path = configuration().state.path
+    path = state_path()
     part = file.with_name(f"{file.name}.part")
     with reading.View(path) as view, progress("copying", written(part, path)):
         view.backup(file)
@@ -33,7 +33,7 @@ def verify() -> None:
 
     Checks the database's own integrity, and every invariant of what is remembered; names each violation.
     """
-    with reading.View(configuration().state.path) as view, progress("looking at everything"):
+    with reading.View(state_path()) as view, progress("looking at everything"):
         found = list(view.violations())
     for violation in found:
         click.echo(violation)

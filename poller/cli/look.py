@@ -8,7 +8,7 @@ import msgspec
 
 from poller import control, report
 from poller.cli import complete
-from poller.cli.shared import ask, configuration, told, where
+from poller.cli.shared import ask, configuration, state_path, told, warn, where
 from poller.health import health as look_at_health
 from poller.stores import reading
 
@@ -26,7 +26,7 @@ def status(*, as_json: bool) -> None:
         found = report.status(view, running.resources if running else configuration().plan().watches, running)
     click.echo(msgspec.json.encode(found) if as_json else report.status_text(found))
     if wrong:
-        click.echo(f"the configuration cannot be used as it is now:\n{wrong}", err=True)
+        warn(wrong)
 
 
 @click.command()
@@ -42,16 +42,9 @@ def health() -> None:
 
 def _running(path: Path) -> report.Running | None:
     try:
-        answer = ask(path, "ping")
+        return report.Running.of(ask(path, "ping"))
     except control.NotRunning:
         return None
-    return report.Running(
-        int(answer["pid"]),
-        str(answer["pressed"]),
-        frozenset(answer["resources"]),
-        answer["reloaded"],
-        answer.get("requests"),
-    )
 
 
 @click.command()
@@ -59,7 +52,7 @@ def _running(path: Path) -> report.Running | None:
 @told
 def sinks(*, as_json: bool) -> None:
     """Show how the sinks and their receivers are."""
-    with reading.View(where()[0]) as view:
+    with reading.View(state_path()) as view:
         found = report.sinks(view)
     click.echo(msgspec.json.encode(found) if as_json else report.sinks_text(found) or "no sink has had a delivery yet")
 
@@ -75,7 +68,7 @@ def events(trigger: str, limit: int, *, follow: bool, as_json: bool) -> None:
 
     TRIGGER is a pattern such as client.* or document.created.
     """
-    with reading.View(where()[0]) as view:
+    with reading.View(state_path()) as view:
         found = view.last(trigger, limit)
         _show(found, as_json=as_json)
         sequence = max((event.sequence for event in found), default=0)

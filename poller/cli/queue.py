@@ -1,17 +1,18 @@
 """Commands on what waits: parked and held things, replays, pauses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from poller import control, report
+from poller import asking, control, report
 from poller.cli import complete
-from poller.cli.shared import ask, configuration, fail, told
+from poller.cli.shared import ask, configuration, fail, state_path, told, warn, where
 from poller.operations import operations, plain
 from poller.progress import progress
 from poller.service import wall_ms
@@ -69,7 +70,7 @@ def dead() -> None:
 @told
 def dead_list(*, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401 - the fields of a Selection
     """List parked deliveries, oldest first."""
-    with reading.View(configuration().state.path) as view:
+    with reading.View(state_path()) as view:
         found = view.parked(Selection(**wanted))
     click.echo(msgspec.json.encode(found) if as_json else report.parked_text(found) or "no deliveries are parked")
 
@@ -79,7 +80,7 @@ def dead_list(*, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401 - the fi
 @told
 def dead_show(event_id: str) -> None:
     """Show an event whole, and how its deliveries stand."""
-    with reading.View(configuration().state.path) as view:
+    with reading.View(state_path()) as view:
         event, deliveries = view.event(event_id), view.deliveries(event_id)
     if event is None:
         fail(f"there is no event {event_id}; poller dead list names those that are parked", 1)
@@ -131,12 +132,13 @@ def _again(states: list[str], selection: Selection) -> None:
 
 def _see(selection: Selection, count: int) -> None:
     """That nothing was found for a sink of no such name is said: it was mistyped."""
-    config, name = configuration(), selection.sink
-    if count or not name or name in config.sinks or name in config.queues():
+    name = selection.sink
+    if count or not name:
         return
-    with reading.View(config.state.path) as view:
+    path, _ = where()
+    with reading.View(path) as view:
         known = {backlog.sink for backlog in view.backlogs()}
-    if name not in known:
+    if name not in known and name not in _sinks(path):
         fail(f"there is no sink {name}; poller sinks names them", 1)
 
 
@@ -153,7 +155,7 @@ def replay(*, dry: bool, **wanted: Any) -> None:  # noqa: ANN401 - the fields of
     """
     selection = Selection(**wanted)
     if dry:
-        with reading.View(configuration().state.path) as view:
+        with reading.View(state_path()) as view:
             count = view.count(selection, ["delivered", "parked"])
         _see(selection, count)
         click.echo(f"{count} deliveries would be sent again")
@@ -186,8 +188,7 @@ def resume(name: str) -> None:
 
 
 def _pause(name: str, *, paused: bool) -> None:
-    config = configuration()
-    if name in config.sinks or name in config.queues():
+    if name in _sinks(where()[0]):
         _carry_out("pause_sink", sink=name, reason="paused by the operator" if paused else "")
     elif not _carry_out("pause_stream", stream=name, paused=paused)["found"]:
         fail(f"there is no sink and no stream {name}; poller status names them", 1)
@@ -228,15 +229,36 @@ def _decide(name: str, decision: Decision) -> None:
         fail(f"no deletions are held in {name}; poller status names the streams where they are", 1)
 
 
+def _sinks(path: Path) -> Collection[str]:
+    """The sinks, and the routes that do actions, of the poller that runs, or else of the configuration."""
+    try:
+        receivers: Mapping[str, Any] = ask(path, "outline")["receivers"]
+    except control.NotRunning:
+        config = configuration()
+        return (*config.sinks, *config.queues())
+    return receivers
+
+
 def _carry_out(name: str, **request: object) -> dict[str, Any]:
-    """Have the running poller carry out an operation, or, where none runs, do so under the lock."""
+    """Have the running poller carry out an operation, or, where none runs, do so under the lock.
+
+    The one that runs goes by what it has read: the configuration may be wrong by now.
+    """
+    path, wrong = where()
+    try:
+        answer = ask(path, name, asking.WORK_S, **request)
+    except control.NotRunning:
+        return _do(name, **request)
+    if wrong:
+        warn(wrong)
+    return answer
+
+
+def _do(name: str, **request: object) -> dict[str, Any]:
     config = configuration()
     path = config.state.path
-    try:
-        return ask(path, name, **request)
-    except control.NotRunning:
-        with reading.View(path):
-            pass  # a state that is not there is not made
-        with closing(SqliteStore(path, SpaceInvoices.name)) as store:
-            store.keep_shapes(config.shapes())
-            return operations(store, wall_ms, config.plan())[name](**request)
+    with reading.View(path):
+        pass  # a state that is not there is not made
+    with closing(SqliteStore(path, SpaceInvoices.name)) as store:
+        store.keep_shapes(config.shapes())
+        return operations(store, wall_ms, config.plan())[name](**request)

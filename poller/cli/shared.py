@@ -63,6 +63,19 @@ def where() -> tuple[Path, ConfigError | None]:
         return state(find(click.get_current_context().find_root().params["config"], os.environ)), error
 
 
+def state_path() -> Path:
+    """Where the state is, for commands that need no more; that the configuration is wrong is said beside it."""
+    path, wrong = where()
+    if wrong:
+        warn(wrong)
+    return path
+
+
+def warn(wrong: ConfigError) -> None:
+    """Say what is wrong with a configuration that can be done without for now."""
+    click.echo(f"the configuration cannot be used as it is now:\n{wrong}", err=True)
+
+
 def configured() -> Config | None:
     """The configuration, where there is any."""
     try:
@@ -72,10 +85,10 @@ def configured() -> Config | None:
     return configuration()
 
 
-def ask(path: Path, command: str, **request: object) -> dict[str, Any]:
+def ask(path: Path, command: str, timeout_s: float | None = None, **request: object) -> dict[str, Any]:
     """What the poller that runs answers; raises ``control.NotRunning``."""
     try:
-        answer = control.ask(path, command, **request)
+        answer = control.ask(path, command, timeout_s, **request)
     except OSError as error:
         fail(f"the running poller does not answer: {error}", 1)
     if "error" in answer:

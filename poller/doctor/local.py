@@ -11,11 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from poller import guard
-from poller.asking import NotRunning, ping, socket_path
+from poller.asking import NotRunning, ask, socket_path
 from poller.config import Config
 from poller.doctor import Finding, Told, Verdict, machine
 from poller.pressure import Load, pressure
-from poller.settings import SettingError, is_loopback, secrets
+from poller.secret import secrets
+from poller.settings import SettingError, is_loopback
 from poller.stores import StoreError, library, place, reading
 from poller.stores.opening import NoStateError, OpeningError
 
@@ -180,7 +181,7 @@ def _resolved(host: str, port: int, allow_private: bool) -> Told:  # noqa: FBT00
 def _running(config: Config) -> Finding:
     found = partial(Finding, "daemon", expected="runs, and moves")
     try:
-        answer = ping(config.state.path, _ANSWER_S)
+        answer = ask(config.state.path, "ping", _ANSWER_S)
     except NotRunning:
         return found(verdict=Verdict.NOTE, seen="does not run", follows="poller run starts it")
     except OSError as error:

@@ -17,7 +17,8 @@ from poller.http import Client, HttpError, Link, Response, Stale
 from poller.model import CLOUDEVENT, Delivery, Later, Outcome
 from poller.plan import Order
 from poller.retry import outcome
-from poller.settings import Duration, FilePath, Interval, Secret, SettingError, Strict, is_loopback
+from poller.secret import Secret
+from poller.settings import Duration, FilePath, Interval, SettingError, Strict, is_loopback
 from poller.sinks import Reach, SinkConfig
 
 ANSWER_BYTES = 64 * 1024  # read of an answer, so that its connection can be kept; the status is all that counts

@@ -61,6 +61,7 @@ def application(site: Site) -> Callable[[WSGIEnvironment, StartResponse], Iterab
         except (StoreError, OpeningError) as error:
             found = text(HTTPStatus.SERVICE_UNAVAILABLE, clean(str(error)))
         except Exception:
+            site.inside.meter.count("defects", loop="http")
             log.exception("http.broken", path=request.path if request.path in ROUTES else "?")
             found = text(HTTPStatus.INTERNAL_SERVER_ERROR, "a defect in poller; its log says more")
         return write(found, request.method, start)

@@ -49,6 +49,13 @@ def _reload(found: Found) -> Iterator[Concern]:
         yield Concern(Level.ACT, "The new configuration was refused", text)
 
 
+def _organizations(found: Found) -> Iterator[Concern]:
+    lost = found.get("organizations")
+    if lost:
+        text = f"{lost['error']}. Those that were known before are followed on; new ones are not."
+        yield Concern(Level.WATCH, "The organizations are unknown", text)
+
+
 def _deletions(found: Found) -> Iterator[Concern]:
     for row in found["missing"]:
         if row["held_since"]:
@@ -158,6 +165,7 @@ def _count(count: int, one: str, more: str) -> str:
 _LOOKS: tuple[Callable[[Found], Iterator[Concern]], ...] = (
     _polls,
     _reload,
+    _organizations,
     _deletions,
     _floods,
     _sinks,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from poller.meter import Meter
 from poller.operations import Operation
 
 
@@ -32,7 +33,7 @@ class Inside:
     ``health`` and ``ready`` say what is wrong, in words, or nothing. ``status`` gives plain values. ``metrics`` are in
     the format that an ``Accept`` header prefers; None where there are none. ``operations`` are those of
     ``poller.operations``, and ``sinks`` names all that can be paused; ``changed`` is called after an operation.
-    All may be called from any thread.
+    ``meter`` counts defects. All may be called from any thread.
     """
 
     health: Callable[[], str]
@@ -42,3 +43,4 @@ class Inside:
     operations: Mapping[str, Operation] = field(default_factory=dict)
     sinks: Callable[[], Collection[str]] = _nothing
     changed: Callable[[], object] = _nothing
+    meter: Meter = field(default_factory=Meter)

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from poller.listening import HttpTable
+from poller.meter import Meter
 from poller.web import Answered, Endpoint, Inside
 
 
@@ -81,6 +82,7 @@ class Scripted:
         self.health = self.ready = ""
         self.slow = self.refused = None
         self.calls = []
+        self.meter = Meter()
         self.found = {"count": 3, "found": True}
         self.asked = []
         self.status = {"attention": [], "sinks": [], "events": [], "now": "2026-01-01T00:00:00.000Z"}
@@ -107,6 +109,7 @@ class Scripted:
             metrics=lambda accept: Answered(b"# metrics\n", f"text/of {accept}"),
             operations={name: operation(name) for name in ("again", "decide", "release", "pause_sink", "pause_stream")},
             sinks=lambda: ["crm"],
+            meter=self.meter,
         )
 
 

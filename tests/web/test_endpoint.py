@@ -174,6 +174,7 @@ def test_a_defect_shows_nothing_of_itself(serve, scripted, capsys):
     found = serve()("/status.json")
     assert (found.status, found.text) == (500, "a defect in poller; its log says more\n")
     assert "http.broken" in capsys.readouterr().out
+    assert [series for row, series in scripted.meter.counters() if row.name == "defects"] == [{("http",): 1}]
 
 
 def test_fault_66_a_taken_port_is_said(serve):

@@ -131,6 +131,7 @@ def stream(**more):
     [
         ({"polls_paused": "the disk is full"}, "act", "Polls pause", ()),
         ({"reloaded": {"ok": False, "error": "line 3"}}, "act", "The new configuration was refused", ()),
+        ({"organizations": {"error": "status 500"}}, "watch", "The organizations are unknown", ()),
         ({"missing": [stream(held_since="x")]}, "act", "Deletions held in o/clients", ("approve", "reject")),
         ({"missing": [stream()]}, "watch", "Records missing in o/clients", ("approve", "reject")),
         ({"held": [{"route": "r", "held": 5}]}, "act", "Deliveries held by route r", ("approve", "reject")),
