@@ -36,6 +36,12 @@ def histories(db: Database) -> None:
     _run(db, _HISTORIES)
 
 
+@migrations()
+def pages(db: Database) -> None:
+    """Pages of sweeps are remembered by the server's tags."""
+    _run(db, _PAGES)
+
+
 def _run(db: Database, script: str) -> None:
     for statement in script.split(";\n"):
         if statement.strip():
@@ -190,5 +196,19 @@ ALTER TABLE stream ADD COLUMN history TEXT NOT NULL DEFAULT '';
 ALTER TABLE stream ADD COLUMN late TEXT NOT NULL DEFAULT '[]';
 """
 
-VERSION = 4
+_PAGES = """
+CREATE TABLE page (
+  stream INTEGER NOT NULL,
+  parent TEXT NOT NULL,
+  bodies INTEGER NOT NULL,
+  after TEXT NOT NULL,
+  upto TEXT NOT NULL,
+  records INTEGER NOT NULL,
+  tag TEXT NOT NULL,
+  marks BLOB NOT NULL,
+  PRIMARY KEY (stream, parent, bodies, after)
+) WITHOUT ROWID;
+"""
+
+VERSION = 5
 """``user_version`` of the newest schema: the number of migrations."""

@@ -9,7 +9,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from poller.breaker import Breaker
-from poller.model import Delivery, Mark, Stream
+from poller.model import Delivery, Mark, Stream, Tagged
 from poller.notices import SINKS, about
 from poller.plan import Target
 from poller.pressure import Load
@@ -26,6 +26,7 @@ from poller.stores import (
     marks,
     opening,
     outbox,
+    pages,
     streams,
     upkeep,
 )
@@ -110,6 +111,7 @@ class SqliteStore:
         """Forget all records of a stream; when it is polled again it is read in silence."""
         with self._writing():
             marks.forget(self._connection, self._id(stream))
+            pages.forget(self._connection, self._id(stream))
             streams.forget(self._connection, self._id(stream))
 
     def address(self) -> str:
@@ -146,6 +148,11 @@ class SqliteStore:
         with self._reading():
             return marks.live(self._connection, self._id(stream), parent, after, upto)
 
+    def tagged(self, stream: Stream, parent: str, after: str, *, bodies: bool) -> Tagged | None:
+        """See ``Store.tagged``."""
+        with self._reading():
+            return pages.tagged(self._connection, self._id(stream), parent, after, bodies=bodies)
+
     def missing(self, stream: Stream, after: str, limit: int) -> list[Mark]:
         """See ``Store.missing``."""
         with self._reading():
@@ -163,6 +170,7 @@ class SqliteStore:
                 number = self._id(stream)
                 marks.remember(self._connection, self._codec, number, stream.resource, step.findings)
                 marks.quarantine(self._connection, number, step.quarantined, now_ms)
+                pages.keep(self._connection, number, step.pages)
                 outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
                 outbox.announce(self._connection, self._source, about(stream), step.notices, now_ms)
                 streams.advance(self._connection, number, step.progress, decided=step.decided)
