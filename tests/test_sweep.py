@@ -143,6 +143,16 @@ def test_what_is_known_by_its_tag_is_concluded_as_if_it_was_shown(marks, either,
     assert concluded(marks, sweeps, told=True)[0] == concluded(marks, sweeps, told=False)[0]
 
 
+def test_a_page_of_a_sweep_that_proves_no_absence_is_shown_again():
+    """What it does not show may be missing, and nobody has said so yet."""
+    marks = dict.fromkeys("abc", (State.LIVE, 1, False, ""))
+    first, last = body("a", 1), [body("c", 1)]
+    sweeps = [(Pass.FULL, [[first, b"{}"], last]), (Pass.FULL, [[first], last])]
+    (_, steps, after, _), _ = concluded(marks, sweeps, told=True)
+    assert after["b"].state == State.DELETED
+    assert [finding.mark.state for step in steps[1:] for finding in step.findings] == [State.MISSING, State.DELETED]
+
+
 @given(st.dictionaries(st.sampled_from(IDS), versions, min_size=1))
 def test_nothing_of_a_page_that_is_as_remembered_is_read(known):
     """Nor is it shown again, once it was as remembered; its records count as seen and unchanged."""
