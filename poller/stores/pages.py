@@ -10,7 +10,7 @@ from sqlite3 import Connection
 from poller.model import Tagged
 
 _MARKS = """
-  SELECT group_concat(id || ' ' || hex(digest) || ifnull(updated_ms, '') || ' ' || state || parent)
+  SELECT group_concat(id || ' ' || hex(digest) || ifnull(updated_ms, '') || ' ' || state || parent, char(10))
   FROM mark WHERE stream = ? AND id > ? AND id <= ?
 """
 
