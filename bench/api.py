@@ -1,7 +1,8 @@
 """The API as a server that thinks nothing: prepared pages, found by the id they follow; ``python api.py 1000``.
 
 It prints its port. Below ``/first`` are so many records, below ``/second`` the same with other contents, below
-``/none`` none at all. Where a request asks for certain fields, they are the stamps.
+``/none`` none at all. Below ``/tagged`` are the first ones again, where a page has a tag and is not shown to who sends
+it. Where a request asks for certain fields, they are the stamps.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 from typing import cast
+from zlib import crc32
 
 from listing import EPOCH_MS, pages_of
 
@@ -28,8 +30,17 @@ def _message(body: bytes) -> bytes:
     return _HEAD + b"%d\r\n\r\n%b" % (len(body), body)
 
 
+_SAME = b"HTTP/1.1 304 Not Modified\r\n\r\n"
+_CONDITION = re.compile(rb"if-none-match: ([^\r]+)", re.IGNORECASE)
 _EMPTY = _message(b"[]")
 _NONE = _message(b'{"count":0}')
+
+
+def _tagged(answer: bytes, request: bytes) -> bytes:
+    """The answer with a tag; only that nothing changed, if this is what the request has."""
+    tag, condition = b'W/"%08x"' % crc32(answer), _CONDITION.search(request)
+    return _SAME if condition and condition[1] == tag else answer.replace(b"\r\n", b"\r\nETag: %b\r\n" % tag, 1)
+
 
 Listing = dict[bytes, bytes]
 """Whole answers by the id that the page follows; empty for the first."""
@@ -59,8 +70,9 @@ class Api:
         if path.endswith(b"/count"):
             return _NONE if path.startswith(b"/none/") else self._count
         listings = self._stamps if b"%22fields%22" in query else self._whole
-        after = _AFTER.search(query)
-        return listings[path.split(b"/", 2)[1]].get(after[1] if after else b"", _EMPTY)
+        after, part = _AFTER.search(query), path.split(b"/", 2)[1]
+        answer = listings[b"first" if part == b"tagged" else part].get(after[1] if after else b"", _EMPTY)
+        return _tagged(answer, request) if part == b"tagged" else answer
 
 
 class Connection(asyncio.Protocol):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import agenda
+import conditions
 import core
 import curves
 import deletions
@@ -31,6 +32,7 @@ Section = Callable[[argparse.Namespace], Iterable[Table]]
 
 SECTIONS: dict[str, Section] = {
     "core": lambda asked: core.report(asked.records, asked.runs),
+    "conditions": lambda asked: [conditions.report(asked.records, asked.runs)],
     "idle": lambda asked: [idle.report(asked.polls, asked.runs)],
     "routing": lambda asked: [routing.report(asked.events, asked.runs)],
     "delivery": lambda asked: [delivery.report(asked.events, asked.runs)],

@@ -119,13 +119,28 @@ class Page(NamedTuple):
 
     ``ids`` are those of all records that it shows, in its order; ``records`` leaves out those that are as remembered,
     where the listing was told what is (``sources.Sweep``). ``began_ms`` is the server's time at which its request
-    began, never later than the truth, or None where the server gave no date.
+    began, never later than the truth, or None where the server gave no date. ``tag`` is the server's own of what it
+    showed (``ETag``), where it is of use. ``same`` is the page that this is once more, by the server's word: then
+    there is nothing else of it.
     """
 
     ids: tuple[str, ...] = ()
     records: tuple[Record, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     began_ms: int | None = None
+    tag: str = ""
+    same: "Tagged | None" = None
+
+
+class Tagged(NamedTuple):
+    """A page of a sweep that was as remembered: which one, how far it goes, and the server's tag of it."""
+
+    parent: str
+    bodies: bool
+    after: str
+    upto: str
+    records: int
+    tag: str
 
 
 class State(IntEnum):

@@ -12,7 +12,7 @@ import structlog
 from poller import diff, envelope, notices, route, silence
 from poller.diff import Finding, Rules
 from poller.meter import Meter
-from poller.model import Change, Kind, Mark, Page, Quarantined, Record, State, Stream
+from poller.model import Change, Kind, Mark, Page, Quarantined, Record, State, Stream, Tagged
 from poller.notices import Notice
 from poller.plan import Plan, Scope, Watch
 from poller.sources import Source
@@ -60,7 +60,7 @@ class Poll:
     """One run over one stream. ``progress`` is always what was last committed.
 
     ``first``: this is the first sight of the stream, which not every route takes. ``tainted``: a record was
-    quarantined, so that this poll concludes no deletions.
+    quarantined, so that this poll concludes no deletions. ``pages`` were as remembered, and go with the next commit.
     """
 
     def __init__(self, tools: Tools, stream: Stream) -> None:
@@ -76,6 +76,7 @@ class Poll:
         self.events = 0
         self.first = False
         self.tainted = False
+        self.pages: list[Tagged] = []
 
     def _parents(self) -> list[str]:
         """The listings that make up the stream: one, or one for each live record of the parent resource."""
@@ -117,10 +118,11 @@ class Poll:
         """Commit one step: marks, progress, events and deliveries, whole or not at all."""
         found, now_ms = list(findings), self.tools.now_ms()
         after = self._rhythm(_tally(progress, found), found, now_ms)
-        step = Step(after, found, self._outgoing(found, now_ms), quarantined, decided, self._notices(after))
+        step = Step(after, found, self._outgoing(found, now_ms), quarantined, decided, self._notices(after), self.pages)
         events = self.tools.store.commit(self.stream, step, now_ms)
         self.progress = step.progress
         self.events += events
+        self.pages = []
         self.tainted |= bool(quarantined)
         self._count(step)
         if events or step.notices:

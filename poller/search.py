@@ -81,7 +81,8 @@ def _listed(poll: Poll, stretch: Stretch) -> _Seen | None:
     for page in poll.tools.source.list(poll.stream, Sweep(after, bodies=False), stretch.parent):
         within, upto = _cut(page, stretch.upto)
         marks = poll.tools.store.marks_between(poll.stream, after, upto)
-        findings, quarantined = hydrated(poll, within, marks, stretch.parent)
+        suspects = diff.suspects(within.records, marks)
+        findings, quarantined = hydrated(poll, within, marks, suspects, stretch.parent)
         if page.quarantined or quarantined:
             return None
         absent = diff.absent(marks.values(), within.ids, stretch.parent)

@@ -15,7 +15,7 @@ import structlog
 
 from poller import diff, overlap
 from poller.diff import Finding
-from poller.model import Mark, Page, Quarantined, State
+from poller.model import Mark, Page, Quarantined, Record, State, Tagged
 from poller.overlap import Late
 from poller.running import UNREAD, Poll, began_ms, moved
 from poller.sources import Incomplete, ParentGone, SourceError, Sweep
@@ -62,23 +62,29 @@ def _sweep_listing(poll: Poll, at: Sweeping) -> Sweeping:
 
 
 def _query(poll: Poll, at: Sweeping) -> Sweep:
-    """With bodies, what is as remembered need not be looked at."""
-    if at.kind == Pass.FULL:
-        return Sweep(at.after, bodies=True, known=partial(poll.tools.store.known, poll.stream, at.parent))
-    return Sweep(at.after, at.kind != Pass.IDS)
+    """What is as remembered need not be looked at, but by the first sweep."""
+    store, bodies = poll.tools.store, at.kind != Pass.IDS
+    if at.kind == Pass.BASELINE:
+        return Sweep(at.after, bodies)
+    tagged = partial(store.tagged, poll.stream, at.parent, bodies=bodies)
+    return Sweep(at.after, bodies, partial(store.known, poll.stream, at.parent), tagged)
 
 
 def _take(poll: Poll, page: Page, at: Sweeping, *, keep: bool) -> Sweeping:
     """Commit one page: what changed, what is back, and what the stretch up to its last id did not show."""
     began = began_ms(at.began.get(at.parent), page, poll.tools.now_ms())
     at = at if began is None else replace(at, began={**at.began, at.parent: began})
+    if page.same:
+        poll.count_seen(page.same.records, unchanged=page.same.records)
+        return _commit(poll, replace(at, after=page.same.upto), [], [], keep=keep)
     if not page.ids:
         return _commit(poll, at, [], page.quarantined, keep=keep)
     upto, as_remembered = page.ids[-1], len(page.ids) - len(page.records)
     poll.count_seen(as_remembered, unchanged=as_remembered)
     marks = _beside(poll, page, at, as_remembered)
+    suspects = diff.suspects(page.records, marks) if at.kind == Pass.IDS else []
     if at.kind == Pass.IDS:
-        findings, quarantined = hydrated(poll, page, marks, at.parent)
+        findings, quarantined = hydrated(poll, page, marks, suspects, at.parent)
         findings += diff.returned(page.records, marks)
     else:
         silent = poll.first and not poll.emits_first
@@ -89,6 +95,9 @@ def _take(poll: Poll, page: Page, at: Sweeping, *, keep: bool) -> Sweeping:
     late = late_after(poll, poll.progress.late, findings, marks, at.parent)
     if not (at.tainted or quarantined):
         findings += diff.absent(marks.values(), page.ids, at.parent)
+        if page.tag and not (findings or suspects):
+            shown = Tagged(at.parent, at.kind != Pass.IDS, at.after, upto, len(page.ids), page.tag)
+            poll.pages.append(shown)
     return _commit(poll, replace(at, after=upto), findings, quarantined, keep=keep, late=late)
 
 
@@ -134,11 +143,13 @@ def _commit(
     return at
 
 
-def hydrated(poll: Poll, page: Page, marks: dict[str, Mark], parent: str) -> tuple[list[Finding], list[Quarantined]]:
+def hydrated(
+    poll: Poll, page: Page, marks: dict[str, Mark], suspects: Sequence[Record], parent: str
+) -> tuple[list[Finding], list[Quarantined]]:
     """Ask for the records whose stamps are not those remembered, and compare them whole."""
     findings: list[Finding] = []
     quarantined: list[Quarantined] = []
-    ids = [record.id for record in diff.suspects(page.records, marks)]
+    ids = [record.id for record in suspects]
     as_stamped = len(page.records) - len(ids)
     poll.count_seen(as_stamped, unchanged=as_stamped)
     for start in range(0, len(ids), FETCH_RECORDS):

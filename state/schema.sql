@@ -1,10 +1,10 @@
--- The tables of poller.db, for people to read: schema version 5.
+-- The tables of poller.db, for people to read: schema version 6.
 --
 -- Generated from the migrations in poller/stores/schema.py, and held to them by tests/stores/test_schema.py.
 -- To write it anew: rm state/schema.sql && make test ARGS=tests/stores/test_schema.py
 
 PRAGMA application_id = 1886350450;
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 CREATE TABLE body (
   id INTEGER PRIMARY KEY,
@@ -71,6 +71,18 @@ CREATE INDEX mark_missing ON mark (stream, id) WHERE state = 2;
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,
   value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE page (
+  stream INTEGER NOT NULL,
+  parent TEXT NOT NULL,
+  bodies INTEGER NOT NULL,
+  after TEXT NOT NULL,
+  upto TEXT NOT NULL,
+  records INTEGER NOT NULL,
+  tag TEXT NOT NULL,
+  marks BLOB NOT NULL,
+  PRIMARY KEY (stream, parent, bodies, after)
 ) WITHOUT ROWID;
 
 CREATE TABLE quarantine (

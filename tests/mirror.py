@@ -63,9 +63,9 @@ class CountedSource(SpaceInvoices):
         super().__init__(token, base_url=base_url, rate=10_000, stop=NoWait(), chance=lambda: 0.0)
         self.asked: list[str] = []
 
-    def _try(self, url: str, parent: str) -> Any:
+    def _try(self, url: str, parent: str, tag: str) -> Any:
         self.asked.append(urlsplit(url).path.removeprefix("/v1/"))
-        return super()._try(url, parent)
+        return super()._try(url, parent, tag)
 
 
 class InProcess:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 BENCH = Path(__file__).parent.parent / "bench"
-SECTIONS = ("core", "idle", "delivery", "sustained", "latency", "pages", "startup")
+SECTIONS = ("core", "conditions", "idle", "delivery", "sustained", "latency", "pages", "startup")
 SMALL = ("--records", "300", "--events", "50", "--polls", "20", "--runs", "1", "--page-mb", "1")
 
 

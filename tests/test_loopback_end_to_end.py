@@ -183,3 +183,20 @@ def test_an_idle_poll_is_one_request_a_stream(world, orgs, rig):
                 assert rig.poll(org, name) == []
                 lists = len(world.live(org, "price_lists"))
                 assert len(rig.asked()) == times * (1 + lists if name == "prices" else 1), name
+
+
+def test_a_page_that_did_not_change_is_not_shown_again(orgs, rig):
+    """Stock LoopBack tags what it shows, and says of each page that was as remembered that it still is."""
+    everywhere(rig, orgs, full=True)  # after the changes
+    everywhere(rig, orgs, full=True)
+    before = not_modified(rig)
+    assert everywhere(rig, orgs, full=True) == []
+    (tagged,) = rig.store._one("SELECT count(*) FROM page WHERE bodies")
+    assert tagged > len(orgs) * len(TEN)
+    assert not_modified(rig) - before == tagged
+
+
+def not_modified(rig):
+    """How many answers said so."""
+    [counted] = [series for row, series in rig.source._meter.counters() if row.name == "requests"]
+    return counted.get(("3xx",), 0)

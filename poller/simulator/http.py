@@ -1,9 +1,11 @@
 """A request and its answer, as values."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from hashlib import sha1
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -80,6 +82,17 @@ Answerer = Callable[[Request], Answer]
 def ok(value: object) -> Answer:
     """A 200 with ``value`` as JSON."""
     return Answer(200, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def on_condition(request: Request, answer: Answer) -> Answer:
+    """The same answer with a tag of what it shows, or none if that is what the request has already: as Express does."""
+    tagged = any(name == "ETag" for name, _ in answer.headers)
+    if answer.status != 200 or request.method != "GET" or tagged:
+        return answer
+    tag = f'W/"{len(answer.body):x}-{b64encode(sha1(answer.body, usedforsecurity=False).digest()).decode()[:27]}"'
+    if request.headers.get("if-none-match") == tag:
+        answer = Answer(304, b"", answer.headers, answer.wire).header("Content-Encoding", None)
+    return answer.header("ETag", tag)
 
 
 def failure(status: int, message: str, code: str | None = None, **more: object) -> Answer:

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from poller.simulator import routes
 from poller.simulator.account import Account
-from poller.simulator.http import Answer, Request, http_date, query
+from poller.simulator.http import Answer, Request, http_date, on_condition, query
 from poller.simulator.resources import Json
 from poller.simulator.script import Script
 
@@ -98,7 +98,8 @@ class Simulator:
         fault = self.faults.due(request)
         if self.on_request is not None:
             self.on_request(request)
-        return fault(request, self._proper) if fault is not None else self._proper(request)
+        answer = fault(request, self._proper) if fault is not None else self._proper(request)
+        return on_condition(request, answer)
 
     def _proper(self, request: Request) -> Answer:
         now = http_date(self.account.clock())

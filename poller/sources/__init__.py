@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from poller.model import Organization, Page, Resource, Stream
+from poller.model import Organization, Page, Resource, Stream, Tagged
 
 
 class Increment(NamedTuple):
@@ -20,12 +20,13 @@ class Sweep(NamedTuple):
     """Ask for everything with an id above ``after``, tombstones included, in the order of ids.
 
     Without ``bodies`` a record carries its id and stamps only. Of one whose body is ``known`` nothing is read, and the
-    page has its id only.
+    page has its id only. A page that is ``tagged`` is asked for on condition that it is another one by now.
     """
 
     after: str
     bodies: bool
     known: Known = lambda _after, _records: {}
+    tagged: Callable[[str], Tagged | None] = lambda _after: None
 
 
 class SourceError(Exception):

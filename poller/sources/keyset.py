@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from poller.model import Page, format_time
+from poller.model import Page, Tagged, format_time
 from poller.sources import Incomplete, Sweep
 
 PAGE_RECORDS = 100
@@ -42,6 +42,10 @@ class Changes:
         """Nothing: what did not change is not listed."""
         return {}
 
+    def tagged(self) -> Tagged | None:
+        """None: hardly a page is asked for twice."""
+        return None
+
     def advance(self, page: Page) -> set[str]:
         """Every key must lie above the one before it, else the page repeats or is not what was asked for.
 
@@ -67,7 +71,7 @@ class ById:
 
     def __init__(self, sweep: Sweep) -> None:
         self.bodies = sweep.bodies
-        self._known = sweep.known
+        self._sweep = sweep
         self._after = sweep.after
 
     def filter(self) -> dict[str, Any]:
@@ -78,10 +82,16 @@ class ById:
 
     def known(self, records: int) -> Mapping[bytes, str]:
         """By their digests, the ids of so many records that are remembered next."""
-        return self._known(self._after, records)
+        return self._sweep.known(self._after, records)
+
+    def tagged(self) -> Tagged | None:
+        """The next page, if it is known by its tag."""
+        return self._sweep.tagged(self._after)
 
     def advance(self, page: Page) -> set[str]:
-        """As ``Changes.advance``; each has a key."""
+        """As ``Changes.advance``; each has a key. A page that is the same as before was in order."""
+        if page.same:
+            self._after = page.same.upto
         for one in page.ids:
             if one <= self._after:
                 raise Incomplete(f"the page repeats or is out of order at record {one}")

@@ -19,9 +19,10 @@ import msgspec
 from poller import retry
 from poller.http import Client, HttpError, Malformed, Response, TooLarge
 from poller.meter import Meter
-from poller.model import Organization, Page, Stream
+from poller.model import Organization, Page, Stream, Tagged
 from poller.rate import LONGEST_HOLD_S, Bucket, NoTurn
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
+from poller.sources.conditions import Conditions
 from poller.sources.keyset import PAGE_RECORDS, ById, Changes
 from poller.sources.resources import RESOURCES, SOURCE
 
@@ -32,6 +33,7 @@ PAGE_BYTES = 32 << 20
 MAX_PAGES = 100_000
 MESSAGE_CHARACTERS = 200
 TRIES = 4
+NOT_MODIFIED = 304
 BACKOFF_S, BACKOFF_CEILING_S = 0.5, 20.0
 ANSWER_S = TRIES * (LONGEST_HOLD_S + DEADLINE_S) + (TRIES - 1) * LONGEST_HOLD_S
 """The longest that one answer takes, an API that hangs included: for each try its turn and its deadline, and the waits
@@ -68,6 +70,7 @@ class SpaceInvoices:
         self._organizations = organizations
         self._stop = stop or threading.Event()
         self._bucket = Bucket(rate, self._stop)
+        self._conditions = Conditions()
         self._chance = chance
         self._meter = meter or Meter()
         self._thread = threading.local()
@@ -93,7 +96,7 @@ class SpaceInvoices:
 
     def _organizations_after(self, account: str, after: str) -> list[Organization]:
         query = {"order": ["id ASC"], "limit": PAGE_RECORDS, "fields": {"id": True, "name": True}}
-        where = {"where": {"id": {"gt": after}}} if after else {}
+        where: dict[str, Any] = {"where": {"id": {"gt": after}}} if after else {}
         answer = self._get(f"Accounts/{quote(account, safe='')}/organizations", filter=where | query)
         rows = _json(answer)
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
@@ -113,10 +116,13 @@ class SpaceInvoices:
         skip, keyless = 0, set[str]()  # since the last record with a key
         for _ in range(MAX_PAGES):
             more = {"skip": skip} if skip else {}
-            answer = self._get(path, parent=parent, filter=listing.filter() | more)
-            page = pages.read(answer.body, bodies=listing.bodies, known=listing.known)
+            before = None if skip else self._conditions.offer(listing.tagged())
+            answer = self._get(path, parent=parent, tag=before.tag if before else "", filter=listing.filter() | more)
+            page = self._page(answer, listing, before)
             without = listing.advance(page)
-            yield page._replace(began_ms=_began_ms(answer))
+            yield page
+            if page.same:
+                continue
             fresh = without.union(bad.key for bad in page.quarantined) - keyless
             if len(without) < len(page.ids):
                 skip, keyless = 0, set()
@@ -127,6 +133,14 @@ class SpaceInvoices:
             if skip >= PAGE_RECORDS:
                 raise Incomplete("a whole page without one usable id or date: the listing cannot go on")
         raise Incomplete(f"the listing did not end within {MAX_PAGES} pages")
+
+    def _page(self, answer: Response, listing: Changes | ById, before: Tagged | None) -> Page:
+        """What an answer says: a page, or that there is nothing new beside the page ``before``."""
+        same = before if answer.status == NOT_MODIFIED else None
+        if before:
+            self._conditions.learn(same=same is not None)
+        page = Page() if same else pages.read(answer.body, bodies=listing.bodies, known=listing.known)
+        return page._replace(began_ms=_began_ms(answer), tag=self._conditions.tag(answer.headers), same=same)
 
     def fetch(self, stream: Stream, ids: Sequence[str], parent: str = "") -> Page:
         """See ``Source.fetch``. It asks the list: get-one hides tombstones, and some resources have none."""
@@ -143,7 +157,7 @@ class SpaceInvoices:
 
     def count(self, stream: Stream, parent: str = "", after: str = "") -> int:
         """See ``Source.count``."""
-        where = {"where": {"id": {"gt": after}}} if after else {}
+        where: dict[str, Any] = {"where": {"id": {"gt": after}}} if after else {}
         count = _object(self._get(f"{self._path(stream, parent)}/count", parent=parent, **where)).get("count")
         if type(count) is not int or count < 0:
             raise Incomplete("the count is not a number")
@@ -155,13 +169,16 @@ class SpaceInvoices:
             return f"{PARENT_PATHS[row.parent]}/{quote(parent, safe='')}/{row.path}"
         return f"Organizations/{quote(stream.org, safe='')}/{row.path}"
 
-    def _get(self, path: str, *, parent: str = "", **query: object) -> Response:
-        """The answer, if it is a 200, after as many tries as it takes; raises ``SourceError``."""
+    def _get(self, path: str, *, parent: str = "", tag: str = "", **query: object) -> Response:
+        """The answer, if it is a 200, after as many tries as it takes; raises ``SourceError``.
+
+        With a ``tag`` it may be a 304: what is there is still what the server tagged so.
+        """
         url = f"{self._base_url}/{path}"
         if query:
             url += "?" + "&".join(f"{key}={quote(msgspec.json.encode(value), safe='')}" for key, value in query.items())
         for failures in range(1, TRIES + 1):
-            trouble, wait_s = self._try(url, parent)
+            trouble, wait_s = self._try(url, parent, tag)
             if isinstance(trouble, Response):
                 return trouble
             if wait_s > 0:
@@ -181,13 +198,12 @@ class SpaceInvoices:
         finally:
             self._meter.count("rate_wait_seconds", time.monotonic() - began_s)
 
-    def _try(self, url: str, parent: str) -> tuple[Response | str, float]:
+    def _try(self, url: str, parent: str, tag: str) -> tuple[Response | str, float]:
         """One request: the answer, or the passing trouble and how long the API asked to wait."""
         sent_s = self._turn()
+        headers = self._headers | {"If-None-Match": tag} if tag else self._headers
         try:
-            answer = self._client().request(
-                "GET", url, headers=self._headers, deadline_s=DEADLINE_S, max_bytes=PAGE_BYTES
-            )
+            answer = self._client().request("GET", url, headers=headers, deadline_s=DEADLINE_S, max_bytes=PAGE_BYTES)
         except (TooLarge, Malformed) as error:
             self._meter.count("requests", status="none")
             raise Incomplete(str(error)) from error
@@ -197,7 +213,7 @@ class SpaceInvoices:
         self._meter.count("requests", status="429" if answer.status == 429 else f"{answer.status // 100}xx")
         self._meter.observe("request_seconds", answer.elapsed_s)
         self._bucket.heed(answer.status, sent_s)
-        if answer.status == 200:
+        if answer.status == 200 or (tag and answer.status == NOT_MODIFIED):
             return answer, 0.0
         if answer.status == 429 or answer.status >= 500:
             now_ms = _date_ms(answer) or time.time_ns() // 1_000_000

@@ -9,7 +9,7 @@ from poller.breaker import Breaker
 from poller.budget import History
 from poller.diff import Finding
 from poller.locate import Ranks
-from poller.model import Change, Delivery, Mark, Quarantined, Stream
+from poller.model import Change, Delivery, Mark, Quarantined, Stream, Tagged
 from poller.overlap import Late
 from poller.plan import Target
 from poller.silence import NO_RHYTHM, Rhythm
@@ -107,6 +107,7 @@ class Step(NamedTuple):
     """All that one page leads to; committed whole or not at all.
 
     ``decided`` says that the operator's decision has been carried out. ``notices`` are events about the stream itself.
+    ``pages`` are those that a sweep saw to be as remembered.
     """
 
     progress: Progress
@@ -115,6 +116,7 @@ class Step(NamedTuple):
     quarantined: Sequence[Quarantined] = ()
     decided: bool = False
     notices: Sequence[Outgoing] = ()
+    pages: Sequence[Tagged] = ()
 
 
 class Settlement(NamedTuple):
@@ -195,6 +197,10 @@ class Store(Protocol):
 
     def live_between(self, stream: Stream, parent: str, after: str, upto: str) -> int:
         """How many live records a listing by ``parent`` should show above ``after`` and up to ``upto``."""
+        ...
+
+    def tagged(self, stream: Stream, parent: str, after: str, *, bodies: bool) -> Tagged | None:
+        """The page of a sweep that follows an id, if it was as remembered, and what is remembered is still the same."""
         ...
 
     def missing(self, stream: Stream, after: str, limit: int) -> Sequence[Mark]:

@@ -46,6 +46,12 @@ def packed(db: Database) -> None:
     former.move_lanes(db)
 
 
+@migrations()
+def pages(db: Database) -> None:
+    """Pages of sweeps are remembered by the server's tags."""
+    _run(db, _PAGES)
+
+
 def _run(db: Database, script: str) -> None:
     for statement in script.split(";\n"):
         if statement.strip():
@@ -228,5 +234,19 @@ CREATE INDEX delivery_parked ON delivery (sink, sequence) WHERE state = 'parked'
 CREATE INDEX delivery_held ON delivery (route, sequence) WHERE state = 'held';
 """
 
-VERSION = 5
+_PAGES = """
+CREATE TABLE page (
+  stream INTEGER NOT NULL,
+  parent TEXT NOT NULL,
+  bodies INTEGER NOT NULL,
+  after TEXT NOT NULL,
+  upto TEXT NOT NULL,
+  records INTEGER NOT NULL,
+  tag TEXT NOT NULL,
+  marks BLOB NOT NULL,
+  PRIMARY KEY (stream, parent, bodies, after)
+) WITHOUT ROWID;
+"""
+
+VERSION = 6
 """``user_version`` of the newest schema: the number of migrations."""

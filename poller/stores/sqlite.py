@@ -10,7 +10,7 @@ from sqlite_utils import Database
 
 from poller.breaker import Breaker
 from poller.locate import Ranks
-from poller.model import Delivery, Mark, Stream
+from poller.model import Delivery, Mark, Stream, Tagged
 from poller.notices import SINKS, about
 from poller.plan import Target
 from poller.pressure import Load
@@ -27,6 +27,7 @@ from poller.stores import (
     marks,
     opening,
     outbox,
+    pages,
     streams,
     upkeep,
 )
@@ -111,6 +112,7 @@ class SqliteStore:
         """Forget all records of a stream; when it is polled again it is read in silence."""
         with self._writing():
             marks.forget(self._connection, self._id(stream))
+            pages.forget(self._connection, self._id(stream))
             streams.forget(self._connection, self._id(stream))
 
     def address(self) -> str:
@@ -147,6 +149,11 @@ class SqliteStore:
         with self._reading():
             return marks.live(self._connection, self._id(stream), parent, after, upto)
 
+    def tagged(self, stream: Stream, parent: str, after: str, *, bodies: bool) -> Tagged | None:
+        """See ``Store.tagged``."""
+        with self._reading():
+            return pages.tagged(self._connection, self._id(stream), parent, after, bodies=bodies)
+
     def missing(self, stream: Stream, after: str, limit: int) -> list[Mark]:
         """See ``Store.missing``."""
         with self._reading():
@@ -169,6 +176,7 @@ class SqliteStore:
                 number = self._id(stream)
                 marks.remember(self._connection, self._codec, number, stream.resource, step.findings)
                 marks.quarantine(self._connection, number, step.quarantined, now_ms)
+                pages.keep(self._connection, number, step.pages)
                 self._announce(stream, step.outgoing, now_ms)
                 self._announce(about(stream), step.notices, now_ms)
                 streams.advance(self._connection, number, step.progress, decided=step.decided)

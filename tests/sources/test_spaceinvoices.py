@@ -10,10 +10,11 @@ from time import monotonic, time
 import pytest
 from worlds import simulator_world
 
-from poller.model import Organization, Stream
+from poller.model import Organization, Stream, Tagged
 from poller.simulator import faults
 from poller.simulator.http import Answer, http_date
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, spaceinvoices
+from poller.sources.conditions import MISSES
 from poller.sources.spaceinvoices import RESOURCES, TRIES, SpaceInvoices
 
 EVERYTHING = Sweep("", bodies=True)
@@ -133,6 +134,49 @@ def test_of_what_is_known_a_sweep_has_ids_only(world, source, clients):
     assert [one for page in shown for one in page.ids] == ids
     assert [record.id for page in shown for record in page.records] == [ids[3]]
     assert asked_for == [("", 100), (ids[99], 50), (ids[149], 0)]
+
+
+def tags(shown):
+    """What a store would give of pages that were as remembered."""
+    ends = ["", *(page.ids[-1] for page in shown if page.ids)]
+    found = [Tagged("", True, after, upto, 0, page.tag) for (after, upto), page in zip(pairwise(ends), shown)]  # noqa: B905, FBT003
+    return Sweep("", bodies=True, tagged={page.after: page for page in found}.get)
+
+
+def test_a_page_that_is_known_by_its_tag_is_asked_for_on_condition(world, source, clients):
+    """The server says that it is the same, or shows what is there by now."""
+    ids = world.bulk_create(clients.org, "clients", 250)
+    on_condition = tags([*source.list(clients, EVERYTHING)])
+    world.update(clients.org, "clients", ids[120], {"name": "Another"})
+    shown = list(source.list(clients, on_condition))
+    assert [page.same and page.same.upto for page in shown] == [ids[99], None, ids[249], None]
+    assert [len(page.ids) for page in shown] == [0, 100, 0, 0]
+    assert all(page.began_ms for page in shown)
+
+
+def test_a_server_that_ignores_conditions_gets_none_any_more(world, source, clients):
+    """After some tries; its tags are not given on either."""
+    asked_on_condition = []
+
+    def ignores(request, proper):
+        asked_on_condition.append("if-none-match" in request.headers)
+        return proper(request).header("ETag", "always the same")
+
+    world.bulk_create(clients.org, "clients", 2)
+    world.simulator.faults.always(ignores)
+    on_condition = tags([*source.list(clients, EVERYTHING)])
+    pages = [next(source.list(clients, on_condition)) for _ in range(MISSES + 2)]
+    assert asked_on_condition[2:] == [True] * MISSES + [False] * 2
+    assert [page.tag for page in pages[-3:]] == [""] * 3
+    assert all(len(page.ids) == 2 for page in pages)
+
+
+def test_what_was_not_asked_on_condition_is_no_answer_when_it_is_the_same(world, source, clients):
+    """A 304 that nobody asked for says nothing."""
+    world.bulk_create(clients.org, "clients", 2)
+    world.simulator.faults.always(lambda *_: Answer(304, b""))
+    with pytest.raises(SourceError, match="304"):
+        list(source.list(clients, EVERYTHING))
 
 
 def test_a_sweep_of_ids_has_no_bodies(world, source, clients):
