@@ -5,24 +5,14 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from process import TOKEN, Site, only
+from process import Site, only
 
-from poller.simulator import Account, Simulator
+from poller.simulator import Simulator
 from poller.stores.reading import View
 from poller.stores.schema import VERSION, migrations
 
 ADDED = {2: ("rhythm", "failing_ms", "silent_ms"), 3: ("history", "late")}
 """The columns of a stream that came after each of these versions."""
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
 
 
 @pytest.fixture
