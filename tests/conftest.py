@@ -1,7 +1,7 @@
-"""How the tests share the machine, how Hypothesis runs everywhere (a slow or busy machine is no failure), and fixtures.
+"""How tests share the machine, how Hypothesis runs everywhere (a slow or busy machine is no failure), and fixtures.
 
-With workers (``pytest -n auto``, as ``make test`` has it) each takes one file after the other. The files of ``LONG``
-come first and are taken test by test, so that in the end no worker is left alone with one.
+With workers (``pytest -n auto``, as ``make test`` has it) each takes one file after the other. Files that take long
+come first, the worst of them test by test, so that in the end no worker is left alone with one.
 """
 
 import os
@@ -10,11 +10,27 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from xdist.scheduler import LoadScopeScheduling
 
-LONG = ("tests/test_kill_loop.py",)
-"""Files whose tests share nothing and take long, the longest first."""
+LONG_TESTS = (
+    "tests/test_kill_loop.py",
+    "tests/test_machine.py",
+    "tests/test_plan_agrees.py",
+    "tests/test_notices_crashes.py",
+    "tests/test_histories.py",
+    "tests/test_nth_fault.py",
+    "tests/test_crashes.py",
+    "tests/test_bench.py",
+)
+"""Files of tests that share nothing; taken one by one."""
 
-ALONE_AT = 1
-"""How many files named on the command line are not worth workers: each would take a second to begin."""
+LONG_FILES = (
+    "tests/test_loopback_end_to_end.py",
+    "tests/test_cli.py",
+    "tests/test_cli_queue.py",
+    "tests/test_limits.py",
+    "tests/test_daemon.py",
+    "tests/test_actions_killed.py",
+)
+"""Files that come before all others."""
 
 
 class _Sharing(LoadScopeScheduling):
@@ -26,7 +42,7 @@ class _Sharing(LoadScopeScheduling):
 
     def _split_scope(self, nodeid):
         file = nodeid.partition("::")[0]
-        return nodeid if file in LONG else file
+        return nodeid if file in LONG_TESTS else file
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -44,8 +60,8 @@ def pytest_xdist_auto_num_workers(config):
 def pytest_collection_modifyitems(config, items):
     """Long files come first where workers share the work."""
     if hasattr(config, "workerinput"):
-        places = {file: place for place, file in enumerate(LONG)}
-        items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONG)))
+        places = {file: place for place, file in enumerate((*LONG_TESTS, *LONG_FILES))}
+        items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 settings.register_profile("poller", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
