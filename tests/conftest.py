@@ -45,12 +45,14 @@ class _Sharing(LoadScopeScheduling):
         return nodeid if file in LONG_TESTS else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return _Sharing(config, log)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """One for each processor; none for a single file, which a worker would begin later."""
+    """One for each processor; none for a single file, which a worker would only begin later."""
     named = config.option.file_or_dir
     if len(named) == 1 and ".py" in named[0]:
         return 0

@@ -1,5 +1,7 @@
 """The real process, killed at random while the account changes: nothing lost, nothing invented, order kept.
 
+It has its libraries from ``forks``, so that also the early deaths are in what it does itself.
+
 ``KILLS`` in the environment sets how often (100 if it does not); ``KILL_SEED`` makes other histories.
 """
 
