@@ -107,12 +107,14 @@ SETTINGS = {"PYTHONFAULTHANDLER": "1", "PYTHONWARNINGS": "error"}
 def _serve(wire: socket.socket) -> tuple[str, list[str]]:
     """Fork for every request; returns in a new process, with what that has to do."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
     while True:
         request, files, *_ = socket.recv_fds(wire, _MOST_BYTES, 3)
         if not request:
             os._exit(0)
         if os.fork() == 0:
             wire.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             told, out, err = files
             if (pid := os.fork()) == 0:
                 os.close(told)
@@ -124,7 +126,6 @@ def _serve(wire: socket.socket) -> tuple[str, list[str]]:
 
 def _watch(pid: int, told: int, *files: int) -> NoReturn:
     """Tell of a process which it is, and how it ended."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for file in files:
         os.close(file)
     os.write(told, _NUMBER.pack(pid))
@@ -138,7 +139,6 @@ def _become(
     out: int, err: int, code: str, arguments: list[str], folder: str, env: dict[str, str]
 ) -> tuple[str, list[str]]:
     """Be as a process that was started with all this."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for file, place in ((out, 1), (err, 2)):
         os.dup2(file, place)
         os.close(file)
