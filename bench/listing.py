@@ -73,10 +73,10 @@ class Scripted:
         """All pages, whatever was asked for."""
         listing = Changes(query.since_ms) if isinstance(query, Increment) else ById(query)
         for answer in self.answers():
-            records, quarantined = pages.read(answer, bodies=listing.bodies)
-            listing.advance(records)
-            yield Page(tuple(records), tuple(quarantined), EPOCH_MS)
-        yield Page((), (), EPOCH_MS)
+            page = pages.read(answer, bodies=listing.bodies, known=listing.known)
+            listing.advance(page)
+            yield page._replace(began_ms=EPOCH_MS)
+        yield Page(began_ms=EPOCH_MS)
 
     def fetch(self, _stream: Stream, _ids: Sequence[str], _parent: str = "") -> Page:
         """Nothing is ever missing here, so nothing is asked for."""

@@ -49,7 +49,7 @@ def report(events: int, runs: int) -> Table:
 def _changes(events: int) -> list[Change]:
     found: list[Change] = []
     for page in pages_of(events):
-        records: Sequence[Record] = read(page, bodies=True)[0]
+        records: Sequence[Record] = read(page, bodies=True).records
         findings, _ = diff.compare(records, {}, {}, diff.Rules())
         found += [finding.change for finding in findings if finding.change]
     return found

@@ -75,7 +75,7 @@ def _as_remembered(record: Record, mark: Mark | None) -> bool:
     if mark is None:
         return record.deleted  # born and deleted between two polls: never known, never told
     expected = State.DELETED if record.deleted else State.LIVE
-    return mark.state == expected and mark.digest == digest(record.body)
+    return mark.state == expected and mark.digest == record.digest
 
 
 def suspects(records: Iterable[Record], marks: Mapping[str, Mark]) -> list[Record]:
@@ -130,7 +130,7 @@ def compare(
 
 def _compare(record: Record, mark: Mark | None, last: bytes, rules: Rules, parent: str) -> Finding:
     state = State.DELETED if record.deleted else State.LIVE
-    new = Mark(record.id, record.updated_ms, digest(record.body), state, parent, mark.body if mark else 0)
+    new = Mark(record.id, record.updated_ms, record.digest, state, parent, mark.body if mark else 0)
     if mark is None:
         return Finding(None, new, record.body, None if rules.silent else _created(record, rules))
     if mark.state == State.DELETED:

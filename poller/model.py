@@ -7,6 +7,7 @@ A record's body is always the API's own bytes: it is stored, compared and sent, 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -28,8 +29,15 @@ def parse_time(text: object) -> int | None:
 
 
 def format_time(time_ms: int) -> str:
-    """The date as the API takes and gives it: ``2026-02-11T14:02:07.093Z``."""
-    return (_EPOCH + time_ms * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The date as the API takes and gives it: ``2026-02-11T14:02:07.093Z``. Raises ``OverflowError``."""
+    days, rest_ms = divmod(time_ms, 86_400_000)
+    minutes, rest_ms = divmod(rest_ms, 60_000)
+    return f"{_date(days)}T{minutes // 60:02}:{minutes % 60:02}:{rest_ms // 1000:02}.{rest_ms % 1000:03}Z"
+
+
+@lru_cache(maxsize=512)
+def _date(days: int) -> str:
+    return (_EPOCH + timedelta(days)).date().isoformat()
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,14 +96,15 @@ class Organization(NamedTuple):
 class Record(NamedTuple):
     """One object as the API showed it.
 
-    ``body`` is one JSON object on one line, or empty in a listing of ids and stamps only.
-    ``updated_ms`` is None where the API gave no usable ``updatedAt``.
+    ``body`` is one JSON object on one line, and ``digest`` is of these bytes; both are empty in a listing of ids and
+    stamps only. ``updated_ms`` is None where the API gave no usable ``updatedAt``.
     """
 
     id: str
     updated_ms: int | None
     deleted: bool
     body: bytes
+    digest: bytes
 
 
 class Quarantined(NamedTuple):
@@ -108,11 +117,13 @@ class Quarantined(NamedTuple):
 class Page(NamedTuple):
     """One answer of a listing, already checked.
 
-    ``began_ms`` is the server's time at which its request began, never later than the truth,
-    or None where the server gave no date.
+    ``ids`` are those of all records that it shows, in its order; ``records`` leaves out those that are as remembered,
+    where the listing was told what is (``sources.Sweep``). ``began_ms`` is the server's time at which its request
+    began, never later than the truth, or None where the server gave no date.
     """
 
-    records: tuple[Record, ...]
+    ids: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     began_ms: int | None = None
 

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any, cast
+from zlib import crc32
 
 from poller import expression
 from poller.expression import EvaluationError
@@ -173,18 +174,24 @@ def trigger_of(event_type: str) -> str:
 def lane(target: Target, stream: Stream, record_id: str, sequence: int) -> int:
     """What a delivery waits its turn in: a 63-bit number, so that it is small to store and to index.
 
-    What goes through a route of its own pace has lanes of its own, so that a delay holds up nothing else. Two records
-    may share a lane by chance (once in 10**18 pairs); they then merely wait for each other.
+    What goes through a route of its own pace has lanes of its own, so that a delay holds up nothing else. Records
+    whose ids begin alike have lanes that lie together, so that those of a page touch few pages of the index. Two of
+    them may share a lane by chance (one of eight million pairs); they then merely wait for each other.
     """
     return _LANES[target.order](f"{target.route}:{stream.name}" if target.route else stream.name, record_id, sequence)
 
 
 _LANES: Mapping[Order, Callable[[str, str, int], int]] = {
-    Order.RECORD: lambda stream, record_id, _: _number(f"{stream}/{record_id}"),
+    Order.RECORD: lambda stream, record_id, _: _near(record_id) | crc32(f"{stream}/{record_id}".encode()) >> 9,
     Order.STREAM: lambda stream, _, __: _number(stream),
     Order.SINK: lambda _, __, ___: 0,
     Order.NONE: lambda _, __, sequence: sequence,
 }
+
+
+def _near(record_id: str) -> int:
+    """The upper 40 of 63 bits: of an id that tells time by hexadecimal digits they change every hour or so."""
+    return int.from_bytes(record_id.encode().ljust(5, b"\0")[:5], "big") << 23
 
 
 def _number(name: str) -> int:

@@ -72,7 +72,7 @@ def sample(source: str, resource: Resource, kind: Kind) -> Event:
         deleted_at = "2025-06-30T10:15:20.431Z"
         now |= {"updatedAt": deleted_at, "_isDeleted": True, "deletedAt": deleted_at, "deletedId": now["id"]}
     seen = _record(now)
-    marks = {} if kind == Kind.CREATED else {before.id: Mark(before.id, before.updated_ms, digest(before.body))}
+    marks = {} if kind == Kind.CREATED else {before.id: Mark(before.id, before.updated_ms, before.digest)}
     findings, _ = compare(differing([seen], marks), marks, {before.id: before.body}, Rules())
     change = findings[0].change
     if change is None:
@@ -84,4 +84,4 @@ def sample(source: str, resource: Resource, kind: Kind) -> Event:
 
 def _record(fields: dict[str, Any]) -> Record:
     body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-    return Record(fields["id"], parse_time(fields["updatedAt"]), bool(fields["_isDeleted"]), body)
+    return Record(fields["id"], parse_time(fields["updatedAt"]), bool(fields["_isDeleted"]), body, digest(body))

@@ -7,6 +7,7 @@ its count agrees, and they are not so many that a person should look first.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
@@ -49,8 +50,7 @@ def _resumed(poll: Poll, at: Sweeping) -> Sweeping:
 
 def _sweep_listing(poll: Poll, at: Sweeping) -> Sweeping:
     try:
-        pages = poll.tools.source.list(poll.stream, Sweep(at.after, at.kind != Pass.IDS), at.parent)
-        for number, page in enumerate(pages):
+        for number, page in enumerate(poll.tools.source.list(poll.stream, _query(poll, at), at.parent)):
             at = _take(poll, page, at, keep=number % KEEP_PAGES == 0)
         return _rest(poll, at)
     except ParentGone:
@@ -61,14 +61,22 @@ def _sweep_listing(poll: Poll, at: Sweeping) -> Sweeping:
         raise
 
 
+def _query(poll: Poll, at: Sweeping) -> Sweep:
+    """With bodies, what is as remembered need not be looked at."""
+    if at.kind == Pass.FULL:
+        return Sweep(at.after, bodies=True, known=partial(poll.tools.store.known, poll.stream, at.parent))
+    return Sweep(at.after, at.kind != Pass.IDS)
+
+
 def _take(poll: Poll, page: Page, at: Sweeping, *, keep: bool) -> Sweeping:
     """Commit one page: what changed, what is back, and what the stretch up to its last id did not show."""
     began = began_ms(at.began.get(at.parent), page, poll.tools.now_ms())
     at = at if began is None else replace(at, began={**at.began, at.parent: began})
-    if not page.records:
+    if not page.ids:
         return _commit(poll, at, [], page.quarantined, keep=keep)
-    upto = page.records[-1].id
-    marks = poll.tools.store.marks_between(poll.stream, at.after, upto)
+    upto, as_remembered = page.ids[-1], len(page.ids) - len(page.records)
+    poll.count_seen(as_remembered, unchanged=as_remembered)
+    marks = _beside(poll, page, at, as_remembered)
     if at.kind == Pass.IDS:
         findings, quarantined = _hydrated(poll, page, marks, at.parent)
         findings += diff.returned(page.records, marks)
@@ -80,8 +88,19 @@ def _take(poll: Poll, page: Page, at: Sweeping, *, keep: bool) -> Sweeping:
     quarantined = [*page.quarantined, *quarantined]
     late = _late(poll, findings, marks, at.parent)
     if not (at.tainted or quarantined):
-        findings += diff.absent(marks.values(), (record.id for record in page.records), at.parent)
+        findings += diff.absent(marks.values(), page.ids, at.parent)
     return _commit(poll, replace(at, after=upto), findings, quarantined, keep=keep, late=late)
+
+
+def _beside(poll: Poll, page: Page, at: Sweeping, as_remembered: int) -> dict[str, Mark]:
+    """The marks of the stretch; without those of what is as remembered, if no live one is missing beside these."""
+    store = poll.tools.store
+    if as_remembered:
+        marks = store.marks(poll.stream, [record.id for record in page.records])
+        shown = sum(mark.state == State.LIVE and mark.parent == at.parent for mark in marks.values())
+        if store.live_between(poll.stream, at.parent, at.after, page.ids[-1]) == shown + as_remembered:
+            return marks
+    return store.marks_between(poll.stream, at.after, page.ids[-1])
 
 
 def _late(poll: Poll, findings: Sequence[Finding], marks: dict[str, Mark], parent: str) -> Late:

@@ -1,10 +1,10 @@
--- The tables of poller.db, for people to read: schema version 4.
+-- The tables of poller.db, for people to read: schema version 5.
 --
 -- Generated from the migrations in poller/stores/schema.py, and held to them by tests/stores/test_schema.py.
 -- To write it anew: rm state/schema.sql && make test ARGS=tests/stores/test_schema.py
 
 PRAGMA application_id = 1886350450;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 CREATE TABLE body (
   id INTEGER PRIMARY KEY,
@@ -19,7 +19,8 @@ CREATE TABLE "delivery" (
   shape TEXT NOT NULL DEFAULT '',
   turn INTEGER NOT NULL,
   lane INTEGER NOT NULL,
-  state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'parked', 'held')),
+  state TEXT NOT NULL DEFAULT 'pending'
+    CHECK (state = 'pending' OR state = 'delivered' OR state = 'parked' OR state = 'held'),
   attempts INTEGER NOT NULL DEFAULT 0,
   troubles INTEGER NOT NULL DEFAULT 0,
   due_ms INTEGER NOT NULL,
@@ -52,7 +53,7 @@ CREATE TABLE event (
   record TEXT NOT NULL,
   recorded_ms INTEGER NOT NULL,
   body BLOB NOT NULL
-);
+, dictionary INTEGER NOT NULL DEFAULT 0);
 
 CREATE TABLE mark (
   stream INTEGER NOT NULL,

@@ -36,6 +36,7 @@ LIBRARIES = (
     "structlog",
     "tabulate",
     "waitress.server",
+    "zstandard",
 )
 _NUMBER = struct.Struct("i")
 _MOST_BYTES = 150_000

@@ -207,7 +207,7 @@ class Life:
         assert not [line for line in self._logs if line["event"].endswith(".broken")]
         self._logs.clear()
         connection, last = self.store._connection, self.ledger.file.last
-        sql = f"SELECT body FROM event WHERE sequence > ? AND {RECORDS} ORDER BY sequence"
+        sql = f"SELECT unpacked(dictionary, body) FROM event WHERE sequence > ? AND {RECORDS} ORDER BY sequence"
         self.ledger.tell([read_event(body) for (body,) in unwatched(connection, sql, last)], self.wanting)
         before, now = self.ledger.file.rows, self.rows()
         kept = {one for (one,) in unwatched(connection, f"SELECT id FROM event WHERE {RECORDS}")}
@@ -220,7 +220,9 @@ class Life:
 
     def _look_at_notices(self) -> None:
         """Operator events have one id for one thing, and come as they were committed."""
-        found = dict(unwatched(self.store._connection, f"SELECT id, body FROM event WHERE NOT {RECORDS}"))
+        found = dict(
+            unwatched(self.store._connection, f"SELECT id, unpacked(dictionary, body) FROM event WHERE NOT {RECORDS}")
+        )
         assert not [one for one in found if one.count("_") > 1], "one state of a sink or a stream was told twice"
         for receiver in self.receivers.values():
             for one, body in receiver.notices:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
+from unpacked import unpacking
 
 from poller.http import Disconnected, Response, TimedOut, TooLarge
 from poller.model import Stream
@@ -203,13 +204,13 @@ class Rig:
 
     def outbox(self, above: int = 0) -> list[Told]:
         """All events of a higher sequence."""
-        sql = "SELECT body FROM event WHERE sequence > ? ORDER BY sequence"
+        sql = "SELECT unpacked(dictionary, body) FROM event WHERE sequence > ? ORDER BY sequence"
         return [read_event(body) for (body,) in self.rows(sql, above)]
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What another process would read of the file."""
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as connection:
-            return connection.execute(sql, values).fetchall()
+            return unpacking(connection).execute(sql, values).fetchall()
 
     def progress(self, org: str, resource: str) -> Progress:
         return self.store.standing(Stream(org, resource)).progress

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
+from unpacked import unpacking
+
 from poller.stores import opening
 
 PARTS = ("", "-wal", ".lock")
@@ -194,7 +196,7 @@ def statement(sql: str) -> str:
 
 def unwatched(connection: sqlite3.Connection, sql: str, *values: object) -> list[tuple]:
     """What a statement finds that passes no point."""
-    return sqlite3.Connection.execute(connection, sql, values).fetchall()
+    return sqlite3.Connection.execute(unpacking(connection), sql, values).fetchall()
 
 
 class _Lock(opening.Lock):

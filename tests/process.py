@@ -20,6 +20,7 @@ from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import Any, NamedTuple, Self
 
 from forks import SETTINGS, Forked
+from unpacked import unpacking
 
 import poller
 
@@ -220,7 +221,7 @@ class Site:
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the database, whether a poller runs or not."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)) as connection:
-            return connection.execute(sql, values).fetchall()
+            return unpacking(connection).execute(sql, values).fetchall()
 
     def dump(self) -> list[str]:
         """All that the database says, as SQL."""

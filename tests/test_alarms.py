@@ -72,7 +72,7 @@ def lived():
 
 
 def notices(lived, trigger):
-    sql = "SELECT body FROM event WHERE trigger = ? ORDER BY sequence"
+    sql = "SELECT unpacked(dictionary, body) FROM event WHERE trigger = ? ORDER BY sequence"
     return [json.loads(body)["data"]["object"] for (body,) in unwatched(lived.store._connection, sql, trigger)]
 
 

@@ -63,6 +63,7 @@ OWNERS = {  # the modules that may import a package; a name without a dot stands
     "structlog": {"log", "deliver", "poll", "shell"},
     "tabulate": {"shell"},
     "waitress": {"web"},
+    "zstandard": {"stores"},
 }
 
 SQL = re.compile(

@@ -409,6 +409,7 @@ def test_what_met_trouble_is_not_due_before_the_sink(before, troubles, chance):
 
 def test_a_scripted_change_is_a_change():
     """The helper of these tests makes what the poll makes."""
-    record = Record("a", 0, deleted=False, body=b'{"id":"a","text":"1"}')
+    body = b'{"id":"a","text":"1"}'
+    record = Record("a", 0, deleted=False, body=body, digest=diff.digest(body))
     [finding], _ = diff.compare([record], {}, {}, diff.Rules())
     assert finding.change.body == record.body

@@ -27,7 +27,8 @@ T0, T1, T2 = "2026-02-11T14:02:07.000Z", "2026-02-11T14:02:08.000Z", "2026-02-11
 
 def record(text, *, stamp=T0, record_id="a", deleted=False):
     """A record whose body is ``text``, a JSON object."""
-    return Record(record_id, parse_time(stamp), deleted, text if isinstance(text, bytes) else text.encode())
+    body = text if isinstance(text, bytes) else text.encode()
+    return Record(record_id, parse_time(stamp), deleted, body, digest(body))
 
 
 PLAIN = Rules()
@@ -477,7 +478,7 @@ def test_of_two_with_one_id_the_newer_is_taken():
 
 
 def stamped(stamp=T0, *, deleted=False, record_id="a"):
-    return Record(record_id, parse_time(stamp), deleted, b"")
+    return Record(record_id, parse_time(stamp), deleted, b"", b"")
 
 
 @pytest.mark.parametrize(

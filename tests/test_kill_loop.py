@@ -127,7 +127,7 @@ class World:
         """Both sinks were told what happened: nothing else, nothing less, in order; tells what came of it before."""
         verified = self.site.run("verify")
         assert verified.code == 0, verified.out
-        kept = {body for (body,) in self.site.query("SELECT body FROM event")}
+        kept = {body for (body,) in self.site.query("SELECT unpacked(dictionary, body) FROM event")}
         found = {
             "hook": receive(kept, [record.body for record in self.receiver.records]),
             "file": receive(kept, self.whole_lines()),

@@ -69,7 +69,7 @@ CLIENTS, ITEMS = Stream("66f1", "clients"), Stream("66f1", "items")
 
 def test_a_lane_is_always_the_same():
     """It is stored, so it must not depend on the process."""
-    assert lane(Target("a", Order.RECORD), CLIENTS, "67a0", 7) == 2270240773315429730
+    assert lane(Target("a", Order.RECORD), CLIENTS, "67a0", 7) == 1953349030282675906
 
 
 @pytest.mark.parametrize(

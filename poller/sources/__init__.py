@@ -1,6 +1,6 @@
 """The port through which records come in. One file an API; ``spaceinvoices.py`` is the first."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from poller.model import Organization, Page, Resource, Stream
@@ -12,14 +12,20 @@ class Increment(NamedTuple):
     since_ms: int
 
 
+Known = Callable[[str, int], Mapping[bytes, str]]
+"""Gives, by the digest of their bodies, the ids of so many live records that are remembered next above an id."""
+
+
 class Sweep(NamedTuple):
     """Ask for everything with an id above ``after``, tombstones included, in the order of ids.
 
-    Without ``bodies`` a record carries its id and stamps only.
+    Without ``bodies`` a record carries its id and stamps only. Of one whose body is ``known`` nothing is read, and the
+    page has its id only.
     """
 
     after: str
     bodies: bool
+    known: Known = lambda _after, _records: {}
 
 
 class SourceError(Exception):

@@ -1,9 +1,9 @@
 """Paging by key: what to ask for next, and whether an answer is what was asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from poller.model import Record, format_time
+from poller.model import Page, format_time
 from poller.sources import Incomplete, Sweep
 
 PAGE_RECORDS = 100
@@ -38,14 +38,18 @@ class Changes:
         ties = {"and": [{"updatedAt": stamp}, {"id": {"gt": after}}]}
         return {"or": [{"updatedAt": {"gt": stamp}}, ties]}
 
-    def advance(self, records: Sequence[Record]) -> set[str]:
+    def known(self, _records: int) -> Mapping[bytes, str]:
+        """Nothing: what did not change is not listed."""
+        return {}
+
+    def advance(self, page: Page) -> set[str]:
         """Every key must lie above the one before it, else the page repeats or is not what was asked for.
 
         The ids of records without a key: those whose stamp is not usable.
         """
         last = self._last or (self._since_ms, "")
         without = set()
-        for record in records:
+        for record in page.records:
             if record.updated_ms is None:
                 without.add(record.id)
                 continue
@@ -53,7 +57,7 @@ class Changes:
             if key <= last:
                 raise Incomplete(f"the page repeats or is out of order at record {record.id}")
             last = key
-        if len(without) < len(records):
+        if len(without) < len(page.records):
             self._last = last
         return without
 
@@ -63,6 +67,7 @@ class ById:
 
     def __init__(self, sweep: Sweep) -> None:
         self.bodies = sweep.bodies
+        self._known = sweep.known
         self._after = sweep.after
 
     def filter(self) -> dict[str, Any]:
@@ -71,10 +76,14 @@ class ById:
         fields = {} if self.bodies else {"fields": STAMPS}
         return where | fields | {"order": ["id ASC"], "limit": PAGE_RECORDS, "deleted": True}
 
-    def advance(self, records: Sequence[Record]) -> set[str]:
+    def known(self, records: int) -> Mapping[bytes, str]:
+        """By their digests, the ids of so many records that are remembered next."""
+        return self._known(self._after, records)
+
+    def advance(self, page: Page) -> set[str]:
         """As ``Changes.advance``; each has a key."""
-        for record in records:
-            if record.id <= self._after:
-                raise Incomplete(f"the page repeats or is out of order at record {record.id}")
-            self._after = record.id
+        for one in page.ids:
+            if one <= self._after:
+                raise Incomplete(f"the page repeats or is out of order at record {one}")
+            self._after = one
         return set()

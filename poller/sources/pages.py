@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
 
-from poller.model import Quarantined, Record, parse_time
+from poller.diff import digest
+from poller.model import Page, Quarantined, Record, parse_time
 from poller.sources import Incomplete
 
 _ID_CHARACTERS = 128
@@ -30,32 +31,65 @@ _raw = msgspec.json.Decoder(msgspec.Raw).decode
 _head = msgspec.json.Decoder(_Head).decode
 
 
-def read(answer: bytes, *, bodies: bool) -> tuple[list[Record], list[Quarantined]]:
-    """The records of a page in the API's order, and those that cannot be used.
+def _nothing(_records: int) -> Mapping[bytes, str]:
+    return {}
 
+
+def read(answer: bytes, *, bodies: bool, known: Callable[[int], Mapping[bytes, str]] = _nothing) -> Page:
+    """A page in the API's order, without those of its records that cannot be used.
+
+    ``known`` gives by digest the ids of as many records as the page may show unchanged: nothing more of them is read.
     Raises ``Incomplete`` for what is not a whole JSON list. One bad record spoils nothing but itself.
     """
-    text = answer.removeprefix(b"\xef\xbb\xbf").translate(_LINE)
+    text = answer.removeprefix(b"\xef\xbb\xbf")
+    if b"\n" in text or b"\r" in text:
+        text = text.translate(_LINE)
     try:
         if not text.isascii():
             text.decode()
-        slices = [bytes(raw) for raw in _raws(text)] if bodies else []
-        heads = _heads(text)
+        return _whole(_raws(text), known) if bodies else _stamps(_heads(text))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _one_by_one(text, bodies=bodies)
-    return _usable(heads, slices)
 
 
-def _usable(heads: list[_Head], slices: list[bytes]) -> tuple[list[Record], list[Quarantined]]:
+def joined(parts: Sequence[Page]) -> Page:
+    """One page of several."""
+    return Page(
+        tuple(one for part in parts for one in part.ids),
+        tuple(record for part in parts for record in part.records),
+        tuple(bad for part in parts for bad in part.quarantined),
+    )
+
+
+def _whole(slices: Sequence[bytes], known: Callable[[int], Mapping[bytes, str]]) -> Page:
+    remembered = known(len(slices))
+    ids, records, quarantined = [], [], []
+    for piece in slices:
+        its_digest = digest(piece)
+        one = remembered.get(its_digest)
+        if one is None:
+            head = _head(piece)
+            if not _is_id(head.id):
+                quarantined.append(_unusable(head, piece))
+                continue
+            one = str(head.id)
+            records.append(Record(one, parse_time(head.updated), _is_deleted(head), bytes(piece), its_digest))
+        ids.append(one)
+    return Page(tuple(ids), tuple(records), tuple(quarantined))
+
+
+def _stamps(heads: Iterable[_Head]) -> Page:
     records, quarantined = [], []
-    for place, head in enumerate(heads):
-        body = slices[place] if slices else b""
+    for head in heads:
         if _is_id(head.id):
-            records.append(Record(str(head.id), parse_time(head.updated), _is_deleted(head), body))
+            records.append(Record(str(head.id), parse_time(head.updated), _is_deleted(head), b"", b""))
         else:
-            key = sha256(body or repr(head).encode()).hexdigest()[:16]
-            quarantined.append(Quarantined(key, f"it has no usable id: {_shown(head.id)}"))
-    return records, quarantined
+            quarantined.append(_unusable(head, repr(head).encode()))
+    return Page(tuple(record.id for record in records), tuple(records), tuple(quarantined))
+
+
+def _unusable(head: _Head, text: bytes) -> Quarantined:
+    return Quarantined(sha256(text).hexdigest()[:16], f"it has no usable id: {_shown(head.id)}")
 
 
 def _shown(value: object) -> str:
@@ -72,20 +106,17 @@ def _is_deleted(head: _Head) -> bool:
     return head.is_deleted is True or (head.is_deleted is None and head.deleted is not None)
 
 
-def _one_by_one(text: bytes, *, bodies: bool) -> tuple[list[Record], list[Quarantined]]:
+def _one_by_one(text: bytes, *, bodies: bool) -> Page:
     """The same for a page with something that no strict reader takes: NaN, a lone surrogate, 100,000 brackets."""
-    records: list[Record] = []
-    quarantined: list[Quarantined] = []
+    parts = []
     for piece in _slices(text):
         try:
             piece.decode()
             _raw(piece)
-            found = _usable([_head(piece)], [piece] if bodies else [])
+            parts.append(_whole([piece], _nothing) if bodies else _stamps([_head(piece)]))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            found = [], [Quarantined(_key(piece), f"it cannot be read as JSON: {error}")]
-        records += found[0]
-        quarantined += found[1]
-    return records, quarantined
+            parts.append(Page(quarantined=(Quarantined(_key(piece), f"it cannot be read as JSON: {error}"),)))
+    return joined(parts)
 
 
 def _slices(text: bytes) -> Iterator[bytes]:

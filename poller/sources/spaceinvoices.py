@@ -19,7 +19,7 @@ import msgspec
 from poller import retry
 from poller.http import Client, HttpError, Malformed, Response, TooLarge
 from poller.meter import Meter
-from poller.model import Organization, Page, Quarantined, Record, Stream
+from poller.model import Organization, Page, Stream
 from poller.rate import LONGEST_HOLD_S, Bucket, NoTurn
 from poller.sources import Denied, Incomplete, Increment, ParentGone, SourceError, Sweep, Unreachable, pages
 from poller.sources.keyset import PAGE_RECORDS, ById, Changes
@@ -114,14 +114,14 @@ class SpaceInvoices:
         for _ in range(MAX_PAGES):
             more = {"skip": skip} if skip else {}
             answer = self._get(path, parent=parent, filter=listing.filter() | more)
-            records, quarantined = pages.read(answer.body, bodies=listing.bodies)
-            without = listing.advance(records)
-            yield Page(tuple(records), tuple(quarantined), _began_ms(answer))
-            fresh = without.union(bad.key for bad in quarantined) - keyless
-            if len(without) < len(records):
+            page = pages.read(answer.body, bodies=listing.bodies, known=listing.known)
+            without = listing.advance(page)
+            yield page._replace(began_ms=_began_ms(answer))
+            fresh = without.union(bad.key for bad in page.quarantined) - keyless
+            if len(without) < len(page.ids):
                 skip, keyless = 0, set()
             elif fresh:
-                skip, keyless = skip + len(records) + len(quarantined), keyless | fresh
+                skip, keyless = skip + len(page.ids) + len(page.quarantined), keyless | fresh
             else:
                 return
             if skip >= PAGE_RECORDS:
@@ -131,18 +131,15 @@ class SpaceInvoices:
     def fetch(self, stream: Stream, ids: Sequence[str], parent: str = "") -> Page:
         """See ``Source.fetch``. It asks the list: get-one hides tombstones, and some resources have none."""
         path, left = self._path(stream, parent), sorted(ids)
-        records: list[Record] = []
-        quarantined: list[Quarantined] = []
+        shown: list[Page] = []
         while left:
             query = {"where": {"id": {"inq": left}}, "order": ["id ASC"], "limit": PAGE_RECORDS, "deleted": True}
-            shown, bad = pages.read(self._get(path, parent=parent, filter=query).body, bodies=True)
-            found = [record.id for record in shown]
-            if found != sorted({*found}.intersection(left)):
+            page = pages.read(self._get(path, parent=parent, filter=query).body, bodies=True)
+            if page.ids != tuple(sorted({*page.ids}.intersection(left))):
                 raise Incomplete("asked for records by id, the API answered with others")
-            records += shown
-            quarantined += bad
-            left = [one for one in left if one > found[-1]] if found else []  # the page limit may be a lowered one
-        return Page(tuple(records), tuple(quarantined))
+            shown.append(page)
+            left = [one for one in left if one > page.ids[-1]] if page.ids else []  # the limit may be a lowered one
+        return pages.joined(shown)
 
     def count(self, stream: Stream, parent: str = "") -> int:
         """See ``Source.count``."""

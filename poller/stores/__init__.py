@@ -188,6 +188,14 @@ class Store(Protocol):
         """The marks with ids above ``after`` and up to ``upto`` (None: to the end), in order of ids."""
         ...
 
+    def known(self, stream: Stream, parent: str, after: str, limit: int) -> Mapping[bytes, str]:
+        """By the digest of their bodies, the ids of live records listed by ``parent`` that are next above ``after``."""
+        ...
+
+    def live_between(self, stream: Stream, parent: str, after: str, upto: str) -> int:
+        """How many live records a listing by ``parent`` should show above ``after`` and up to ``upto``."""
+        ...
+
     def missing(self, stream: Stream, after: str, limit: int) -> Sequence[Mark]:
         """Missing marks with ids above ``after``, in order of ids."""
         ...

@@ -30,6 +30,7 @@ class Departure(NamedTuple):
     begun: bool = False
 
 
+_ENTER_PLAIN = "INSERT INTO delivery (sink, sequence, turn, lane, due_ms) VALUES (?, ?, ?, ?, ?)"
 ENTER = """
   INSERT INTO delivery (sink, sequence, route, shape, turn, lane, due_ms, state, settled_ms, error, begun)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -41,14 +42,17 @@ def depart(
 ) -> None:
     """Enter the deliveries of events, given as their sequence, their record and where they go."""
     traffic: dict[str, Traffic] = {}
-    rows = [
-        _departure(connection, traffic, target, sequence, route.lane(target, stream, record_id, sequence), now_ms)
-        if target.route
-        else Departure(target.sink, sequence, "", "", sequence, route.lane(target, stream, record_id, sequence), now_ms)
-        for sequence, record_id, targets in wanted
-        for target in targets
-    ]
-    connection.executemany(ENTER, rows)
+    plain: list[tuple[object, ...]] = []
+    routed: list[Departure] = []
+    for sequence, record_id, targets in wanted:
+        for target in targets:
+            lane = route.lane(target, stream, record_id, sequence)
+            if target.route:
+                routed.append(_departure(connection, traffic, target, sequence, lane, now_ms))
+            else:
+                plain.append((target.sink, sequence, sequence, lane, now_ms))
+    connection.executemany(_ENTER_PLAIN, plain)
+    connection.executemany(ENTER, routed)
     connection.executemany(
         "INSERT OR REPLACE INTO route VALUES (?, ?, ?, ?, ?)", [(name, *seen) for name, seen in traffic.items()]
     )

@@ -118,11 +118,7 @@ def latencies(view: View, since_ms: int, width_ms: int) -> list[Latency]:
 
 def newest(view: View, limit: int) -> list[Stored]:
     """The newest events, newest first."""
-    found = view.rows(
-        "SELECT sequence, id, trigger, recorded_ms, body FROM event ORDER BY sequence DESC LIMIT :limit",
-        {"limit": limit},
-    )
-    return [Stored(*row) for row in found]
+    return view.events("ORDER BY sequence DESC LIMIT :limit", {"limit": limit})
 
 
 def parked(view: View, sinks: Sequence[str], limit: int) -> list[dict[str, Any]]:

@@ -4,13 +4,13 @@ Each rule is one statement, so that it sees one moment of a database that a poll
 """
 
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from sqlite3 import Connection
 
 import msgspec
 from sqlite_utils import Database
+from zstandard import ZstdError
 
 from poller import envelope, retry, route
 from poller.breaker import Breaker
@@ -48,6 +48,8 @@ _RULES = {
         UNION ALL SELECT id FROM body WHERE id NOT IN (SELECT body FROM mark)""",
     "every body has its dictionary": """
         SELECT id FROM body WHERE dictionary <> 0 AND dictionary NOT IN (SELECT id FROM dictionary)""",
+    "every event has its dictionary": """
+        SELECT id FROM event WHERE dictionary <> 0 AND dictionary NOT IN (SELECT id FROM dictionary)""",
     "every event is of a record that is remembered": """
         SELECT e.id FROM event e WHERE e.trigger NOT GLOB 'poller.*' AND NOT EXISTS (
           SELECT 1 FROM stream s JOIN mark m ON m.stream = s.id AND m.id = e.record
@@ -136,17 +138,20 @@ class _Object(msgspec.Struct):
     id: str
 
 
+_READABLE = "({0}.dictionary = 0 OR {0}.dictionary IN (SELECT id FROM dictionary))"
+
+
 def _bodies(connection: Connection) -> Iterator[str]:
     """Look whether what is remembered of each record is what was seen of it."""
     codec = Codec(Database(connection))
     for record, remembered, dictionary, packed in connection.execute(
         "SELECT m.id, m.digest, b.dictionary, b.bytes FROM mark m JOIN body b ON b.id = m.body WHERE m.state <> 1 "
-        "AND (b.dictionary = 0 OR b.dictionary IN (SELECT id FROM dictionary))"
+        f"AND {_READABLE.format('b')}"
     ):
         try:
             body = codec.unpack(packed, dictionary)
             well = digest(body) == remembered and msgspec.json.decode(body, type=_Object).id == record
-        except (zlib.error, *_NOT_JSON):
+        except (ZstdError, *_NOT_JSON):
             well = False
         if not well:
             yield f"the last body of record {record} is not what its mark says"
@@ -173,12 +178,14 @@ _told = msgspec.json.Decoder(_Told).decode
 
 
 def _events(connection: Connection) -> Iterator[str]:
-    for name, *columns, body in connection.execute(
-        "SELECT id, sequence, trigger, org, resource, record, recorded_ms, body FROM event"
+    codec = Codec(Database(connection))
+    for name, *columns, body, dictionary in connection.execute(
+        "SELECT id, sequence, trigger, org, resource, record, recorded_ms, body, dictionary FROM event "
+        f"WHERE {_READABLE.format('event')}"
     ):
         try:
-            well = _says(_told(body), name, *columns)
-        except _NOT_JSON:
+            well = _says(_told(codec.unpack(body, dictionary)), name, *columns)
+        except (ZstdError, *_NOT_JSON):
             well = False
         if not well:
             yield f"event {name} is not what its bytes say"
@@ -217,5 +224,5 @@ def _unreadable(connection: Connection) -> Iterator[str]:
     for row in connection.execute(f"SELECT {rows.STANDING} FROM stream"):
         try:
             rows.standing(row)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (msgspec.MsgspecError, ValueError, TypeError):
             yield f"the progress of stream {row[0]}/{row[1]} cannot be read"

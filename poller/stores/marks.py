@@ -37,6 +37,19 @@ def between(connection: Connection, number: int, after: str, upto: str | None, l
     return _marks(connection.execute(sql, [number, after, *limits]))
 
 
+def known(connection: Connection, number: int, parent: str, after: str, limit: int) -> dict[bytes, str]:
+    """By digest, the ids above ``after`` of live records, in order of ids."""
+    sql = "SELECT digest, id FROM mark WHERE stream = ? AND id > ? AND state = 0 AND parent = ? ORDER BY id LIMIT ?"
+    return dict(connection.execute(sql, [number, after, parent, limit]).fetchall())
+
+
+def live(connection: Connection, number: int, parent: str, after: str, upto: str) -> int:
+    """How many live records have ids above ``after`` and up to ``upto``."""
+    sql = "SELECT count(*) FROM mark WHERE stream = ? AND id > ? AND id <= ? AND state = 0 AND parent = ?"
+    (count,) = connection.execute(sql, [number, after, upto, parent]).fetchone()
+    return int(count)
+
+
 def missing(connection: Connection, number: int, after: str, limit: int) -> list[Mark]:
     """Missing marks with ids above ``after``, in order of ids."""
     sql = f"SELECT {_MARK} FROM mark WHERE stream = ? AND id > ? AND state = 2 ORDER BY id LIMIT ?"
@@ -57,20 +70,19 @@ def remember(connection: Connection, codec: Codec, number: int, resource: str, f
     """Keep the marks and the bodies of findings; forget bodies that are to be forgotten."""
     if not findings:
         return
-    kept, forgotten, marks = [], [], []
-    new = [finding.body for finding in findings if finding.body]
-    dictionary = codec.dictionary(resource, new) if new else 0
+    places, forgotten, marks = [], [], []
     for _, mark, body, _ in findings:
         place = mark.body
         if body:
             place = place or codec.next_number()
-            kept.append((place, dictionary, codec.pack(body, dictionary)))
+            places.append(place)
         elif body is not None:
             forgotten.append((number, mark.id))
         marks.append((number, mark.id, mark.updated_ms, mark.digest, mark.state, mark.parent, place))
     run = connection.executemany
     run("DELETE FROM body WHERE id = (SELECT body FROM mark WHERE stream = ? AND id = ?)", forgotten)
-    run(_SAVE_BODY, kept)
+    dictionary, packed = codec.packed(resource, [finding.body for finding in findings if finding.body])
+    run(_SAVE_BODY, [(place, dictionary, body) for place, body in zip(places, packed, strict=True)])
     run(_SAVE_MARK, marks)
 
 

@@ -11,6 +11,7 @@ from poller.breaker import Breaker
 from poller.breaker import set_back as set_breaker_back
 from poller.model import CLOUDEVENT, Delivery, Event, Stream
 from poller.stores import Outgoing, Settlement, Verdict, departure
+from poller.stores.bodies import Codec
 from poller.stores.opening import last_sequence
 from poller.stores.selection import Chosen
 
@@ -36,7 +37,7 @@ _LANES = f"""
 _DELIVERY = """
   d.sink, d.sequence, d.lane, e.id, e.trigger, d.attempts, d.troubles, e.body, d.due_ms, d.route, d.shape, d.begun,
   iif(d.shape = '', '', (SELECT results FROM step s
-    WHERE s.sequence = d.sequence AND s.sink = d.sink AND s.route = d.route)), d.turn
+    WHERE s.sequence = d.sequence AND s.sink = d.sink AND s.route = d.route)), d.turn, e.dictionary
 """
 
 _DUE_OF_MANY = f"""
@@ -54,7 +55,7 @@ _DUE_OF_FEW = f"""
 """The same, by lane, up to the first in each that the others wait for."""
 
 
-def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bool) -> list[Delivery]:
+def due(connection: Connection, codec: Codec, sink: str, now_ms: int, limit: int, *, probe: bool) -> list[Delivery]:
     """Pending deliveries of a sink that are due and the first of their lane.
 
     Those go first that are due for longest; to ``probe``, those that met trouble least often.
@@ -64,7 +65,9 @@ def due(connection: Connection, sink: str, now_ms: int, limit: int, *, probe: bo
     sql = f"{_DUE_OF_FEW if few else _DUE_OF_MANY} ORDER BY {'d.troubles, ' if probe else ''}d.due_ms, d.turn LIMIT ?3"
     places = [msgspec.json.encode(lanes).decode()] if few else []
     return [
-        Delivery._make([*row[:-3], bool(row[-3]), row[-2] or b"", CLOUDEVENT, row[-1]])
+        Delivery._make(
+            [*row[:7], codec.unpack(row[7], row[-1]), *row[8:11], bool(row[11]), row[12] or b"", CLOUDEVENT, row[13]]
+        )
         for row in connection.execute(sql, [sink, now_ms, limit, *places])
     ]
 
@@ -73,12 +76,14 @@ NEXT_DUE = f"SELECT d.due_ms FROM delivery d WHERE {_FIRST_OF_LANE} AND d.due_ms
 """When, after now, the next one is due that is the first of its lane."""
 
 
-def announce(connection: Connection, source: str, stream: Stream, outgoing: Sequence[Outgoing], now_ms: int) -> None:
+def announce(
+    connection: Connection, codec: Codec, source: str, stream: Stream, outgoing: Sequence[Outgoing], now_ms: int
+) -> None:
     """Give each change its sequence and its id, and enter the event and its deliveries."""
     if not outgoing:
         return
     numbered = list(enumerate(outgoing, next_turn(connection, now_ms)))
-    _enter(connection, source, stream, numbered, now_ms)
+    _enter(connection, codec, source, stream, numbered, now_ms)
     wanted = ((sequence, change.record_id, targets) for sequence, (change, _, targets) in numbered)
     departure.depart(connection, stream, wanted, now_ms)
     keep_sequence(connection, numbered[-1][0])
@@ -90,7 +95,12 @@ def keep_sequence(connection: Connection, sequence: int) -> None:
 
 
 def _enter(
-    connection: Connection, source: str, stream: Stream, numbered: list[tuple[int, Outgoing]], now_ms: int
+    connection: Connection,
+    codec: Codec,
+    source: str,
+    stream: Stream,
+    numbered: list[tuple[int, Outgoing]],
+    now_ms: int,
 ) -> None:
     """Enter each event under the first ordinal that makes its id a new one."""
     for ordinal in count(1):
@@ -98,11 +108,12 @@ def _enter(
             envelope.seal(source, stream, trigger, change, ordinal=ordinal, sequence=sequence, now_ms=now_ms)
             for sequence, (change, trigger, _) in numbered
         ]
+        dictionary, packed = codec.packed(f"{stream.resource} events", [event.body for event in events])
         entered = connection.executemany(
-            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
             [
-                (event.sequence, event.id, event.trigger, *stream, event.record_id, now_ms, event.body)
-                for event in events
+                (event.sequence, event.id, event.trigger, *stream, event.record_id, now_ms, body, dictionary)
+                for event, body in zip(events, packed, strict=True)
             ],
         )
         if entered.rowcount == len(events):

@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from poller.breaker import Breaker
 from poller.stores import Standing, StoreError, invariants, rows, streams, upkeep
+from poller.stores.bodies import Codec
 from poller.stores.figures import Figures, figures
 from poller.stores.opening import ForeignError, LostError, NoStateError
 from poller.stores.schema import APPLICATION_ID, VERSION
@@ -183,10 +184,7 @@ class View:
 
     def event(self, event_id: str) -> Stored | None:
         """The event of this id, if it is still kept."""
-        row = self._database.execute(
-            "SELECT sequence, id, trigger, recorded_ms, body FROM event WHERE id = ?", [event_id]
-        ).fetchone()
-        return Stored(*row) if row else None
+        return next(iter(self.events("WHERE id = :id", {"id": event_id})), None)
 
     def deliveries(self, event_id: str) -> list[dict[str, Any]]:
         """How the deliveries of an event stand."""
@@ -209,21 +207,19 @@ class View:
 
     def last(self, trigger: str, limit: int) -> list[Stored]:
         """The newest events whose trigger matches a pattern such as ``client.*``, oldest of them first."""
-        found = self._database.execute(
-            "SELECT sequence, id, trigger, recorded_ms, body FROM event WHERE trigger GLOB ? "
-            "ORDER BY sequence DESC LIMIT ?",
-            [trigger, limit],
-        )
-        return [Stored(*row) for row in found][::-1]
+        values = {"trigger": trigger, "limit": limit}
+        return self.events("WHERE trigger GLOB :trigger ORDER BY sequence DESC LIMIT :limit", values)[::-1]
 
     def after(self, trigger: str, sequence: int) -> list[Stored]:
         """Events of a higher sequence, oldest first, a thousand at most."""
-        found = self._database.execute(
-            "SELECT sequence, id, trigger, recorded_ms, body FROM event WHERE sequence > ? AND trigger GLOB ? "
-            "ORDER BY sequence LIMIT 1000",
-            [sequence, trigger],
-        )
-        return [Stored(*row) for row in found]
+        values = {"trigger": trigger, "sequence": sequence}
+        return self.events("WHERE sequence > :sequence AND trigger GLOB :trigger ORDER BY sequence LIMIT 1000", values)
+
+    def events(self, chosen: str, values: Mapping[str, object]) -> list[Stored]:
+        """The events of a ``WHERE`` or an ``ORDER BY``."""
+        found = self.rows(f"SELECT sequence, id, trigger, recorded_ms, body, dictionary FROM event {chosen}", values)
+        codec = Codec(self._database)
+        return [Stored._make([*row[:4], codec.unpack(*row[4:])]) for row in found]
 
     def backup(self, target: Path) -> None:
         """Write a consistent, checked copy to ``target``; a poller goes on meanwhile. Raises ``StoreError``."""

@@ -1,12 +1,15 @@
 """Rows of the database to the port's values and back."""
 
-import json
+from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from poller.budget import History
 from poller.model import Stream
+from poller.overlap import Late
 from poller.silence import Rhythm
-from poller.stores import Decision, Pass, Progress, Standing, Sweeping
+from poller.stores import Decision, Progress, Standing, Sweeping
 
 PROGRESS = """
   baselined_ms, watermarks, sweep, polls, sweeps, next_sweep_ms, live, missing, held_ms, count_gap, rhythm, late
@@ -15,6 +18,12 @@ STANDING = f"""
   org, resource, {PROGRESS},
   decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms, history
 """
+
+_watermarks = msgspec.json.Decoder(Mapping[str, int]).decode
+_sweeping = msgspec.json.Decoder(Sweeping).decode
+_rhythm = msgspec.json.Decoder(Rhythm).decode
+_late = msgspec.json.Decoder(Late).decode
+_history = msgspec.json.Decoder(History).decode
 
 STREAM_STATE = """
   CASE WHEN paused THEN 'paused' WHEN suspended THEN 'suspended' WHEN held_ms IS NOT NULL THEN 'held'
@@ -26,9 +35,8 @@ STREAM_STATE = """
 def standing(row: tuple[Any, ...]) -> Standing:
     """A row of ``STANDING`` columns as a value."""
     org, resource, baselined_ms, watermarks, sweep, *numbers, rhythm, late = row[:14]
-    fields = [baselined_ms, json.loads(watermarks), _sweeping(sweep), *numbers]
-    fields += [Rhythm(*json.loads(rhythm)), tuple(json.loads(late))]
-    progress = Progress(*fields)
+    fields = [baselined_ms, _watermarks(watermarks), _sweeping(sweep) if sweep else None, *numbers]
+    progress = Progress(*[*fields, _rhythm(rhythm), _late(late)])
     decision, next_poll_ms, polled_ms, failures, error, suspended, paused, failing_ms, silent_ms, history = row[14:]
     return Standing(
         Stream(org, resource),
@@ -42,21 +50,21 @@ def standing(row: tuple[Any, ...]) -> Standing:
         bool(paused),
         failing_ms,
         silent_ms,
-        History(*json.loads(history)) if history else History(),
+        _history(history) if history else History(),
     )
 
 
 def history_text(history: History) -> str:
     """The ``history`` column of a value."""
-    return json.dumps([round(number, 3) for number in history])
+    return _text([round(number, 3) for number in history])
 
 
 def progress_row(progress: Progress) -> tuple[Any, ...]:
     """The ``PROGRESS`` columns of a value."""
     return (
         progress.baselined_ms,
-        json.dumps(dict(progress.watermarks)),
-        _sweep_text(progress.sweep),
+        _text(progress.watermarks),
+        _text(progress.sweep) if progress.sweep else None,
         progress.polls,
         progress.sweeps,
         progress.next_sweep_ms,
@@ -64,28 +72,10 @@ def progress_row(progress: Progress) -> tuple[Any, ...]:
         progress.missing,
         progress.held_ms,
         progress.count_gap,
-        json.dumps(progress.rhythm),
-        json.dumps(progress.late),
+        _text(progress.rhythm),
+        _text(progress.late),
     )
 
 
-def _sweeping(text: str | None) -> Sweeping | None:
-    if text is None:
-        return None
-    fields = json.loads(text)
-    return Sweeping(**fields | {"kind": Pass(fields["kind"])})
-
-
-def _sweep_text(sweep: Sweeping | None) -> str | None:
-    if sweep is None:
-        return None
-    return json.dumps(
-        {
-            "kind": sweep.kind,
-            "started_ms": sweep.started_ms,
-            "parent": sweep.parent,
-            "after": sweep.after,
-            "began": dict(sweep.began),
-            "tainted": sweep.tainted,
-        }
-    )
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()

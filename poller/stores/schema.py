@@ -6,6 +6,8 @@
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from poller.stores import former
+
 APPLICATION_ID = 0x706F6C72
 """``polr`` in ASCII: marks a file as ours."""
 
@@ -34,6 +36,14 @@ def notices(db: Database) -> None:
 def histories(db: Database) -> None:
     """Streams remember how often they changed, and how late changes showed up."""
     _run(db, _HISTORIES)
+
+
+@migrations()
+def packed(db: Database) -> None:
+    """Bodies and events are packed by zstd, and what waits has a lane near those of records like its own."""
+    _run(db, _PACKED)
+    former.repack(db)
+    former.move_lanes(db)
 
 
 def _run(db: Database, script: str) -> None:
@@ -190,5 +200,33 @@ ALTER TABLE stream ADD COLUMN history TEXT NOT NULL DEFAULT '';
 ALTER TABLE stream ADD COLUMN late TEXT NOT NULL DEFAULT '[]';
 """
 
-VERSION = 4
+_PACKED = """
+ALTER TABLE event ADD COLUMN dictionary INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE delivery_3 (
+  sink TEXT NOT NULL,
+  sequence INTEGER NOT NULL REFERENCES event (sequence),
+  route TEXT NOT NULL DEFAULT '',
+  shape TEXT NOT NULL DEFAULT '',
+  turn INTEGER NOT NULL,
+  lane INTEGER NOT NULL,
+  state TEXT NOT NULL DEFAULT 'pending'
+    CHECK (state = 'pending' OR state = 'delivered' OR state = 'parked' OR state = 'held'),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  troubles INTEGER NOT NULL DEFAULT 0,
+  due_ms INTEGER NOT NULL,
+  begun INTEGER NOT NULL DEFAULT 0,
+  settled_ms INTEGER,
+  error TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (sequence, sink, route)
+) WITHOUT ROWID;
+INSERT INTO delivery_3 SELECT * FROM delivery;
+DROP TABLE delivery;
+ALTER TABLE delivery_3 RENAME TO delivery;
+CREATE INDEX delivery_due ON delivery (sink, due_ms, turn) WHERE state = 'pending';
+CREATE INDEX delivery_lane ON delivery (sink, lane, turn, attempts) WHERE state = 'pending';
+CREATE INDEX delivery_parked ON delivery (sink, sequence) WHERE state = 'parked';
+CREATE INDEX delivery_held ON delivery (route, sequence) WHERE state = 'held';
+"""
+
+VERSION = 5
 """``user_version`` of the newest schema: the number of migrations."""

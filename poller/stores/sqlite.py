@@ -86,7 +86,7 @@ class SqliteStore:
         """See ``Store.schedule``."""
         with self._writing():
             streams.schedule(self._connection, self._id(standing.stream), standing)
-            outbox.announce(self._connection, self._source, about(standing.stream), notices, now_ms)
+            self._announce(about(standing.stream), notices, now_ms)
 
     def sweep_soon(self, stream: Stream) -> None:
         """See ``Store.sweep_soon``."""
@@ -136,6 +136,16 @@ class SqliteStore:
         with self._reading():
             return marks.between(self._connection, self._id(stream), after, upto, limit)
 
+    def known(self, stream: Stream, parent: str, after: str, limit: int) -> dict[bytes, str]:
+        """See ``Store.known``."""
+        with self._reading():
+            return marks.known(self._connection, self._id(stream), parent, after, limit)
+
+    def live_between(self, stream: Stream, parent: str, after: str, upto: str) -> int:
+        """See ``Store.live_between``."""
+        with self._reading():
+            return marks.live(self._connection, self._id(stream), parent, after, upto)
+
     def missing(self, stream: Stream, after: str, limit: int) -> list[Mark]:
         """See ``Store.missing``."""
         with self._reading():
@@ -153,14 +163,17 @@ class SqliteStore:
                 number = self._id(stream)
                 marks.remember(self._connection, self._codec, number, stream.resource, step.findings)
                 marks.quarantine(self._connection, number, step.quarantined, now_ms)
-                outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
-                outbox.announce(self._connection, self._source, about(stream), step.notices, now_ms)
+                self._announce(stream, step.outgoing, now_ms)
+                self._announce(about(stream), step.notices, now_ms)
                 streams.advance(self._connection, number, step.progress, decided=step.decided)
                 sequence = opening.last_sequence(self._connection)
             if step.outgoing:
                 with suppress(OSError):  # it may lag behind
                     self._lock.advance(sequence)
         return len(step.outgoing)
+
+    def _announce(self, stream: Stream, outgoing: Sequence[Outgoing], now_ms: int) -> None:
+        outbox.announce(self._connection, self._codec, self._source, stream, outgoing, now_ms)
 
     def clear_quarantine(self, stream: Stream, before_ms: int) -> None:
         """See ``Store.clear_quarantine``."""
@@ -177,7 +190,7 @@ class SqliteStore:
     def due(self, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> list[Delivery]:
         """See ``Store.due``."""
         with self._reading():
-            return outbox.due(self._connection, sink, now_ms, limit, probe=probe)
+            return outbox.due(self._connection, self._codec, sink, now_ms, limit, probe=probe)
 
     def next_due_ms(self, sink: str, now_ms: int) -> int | None:
         """See ``Store.next_due_ms``."""
@@ -189,7 +202,7 @@ class SqliteStore:
         """See ``Store.settle``."""
         with self._writing():
             verdict = outbox.settle(self._connection, sink, judge, now_ms)
-            outbox.announce(self._connection, self._source, Stream("", SINKS), verdict.notices, now_ms)
+            self._announce(Stream("", SINKS), verdict.notices, now_ms)
             return verdict
 
     def breaker(self, sink: str) -> Breaker:
@@ -229,7 +242,8 @@ class SqliteStore:
             return count + len(kept)
 
     def _rerouted(self, parked: Chosen, reroute: Reroute) -> Sequence[Target] | None:
-        return reroute(parked.route, *self._one("SELECT body FROM event WHERE sequence = ?", parked.sequence))
+        body, dictionary = self._one("SELECT body, dictionary FROM event WHERE sequence = ?", parked.sequence)
+        return reroute(parked.route, self._codec.unpack(body, dictionary))
 
     def drop(self, selection: Selection) -> int:
         """Forget parked deliveries; how many."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from poller.model import Record, format_time
+from poller.model import Page, Record, format_time
 from poller.sources import Incomplete, Sweep
 from poller.sources.keyset import PAGE_RECORDS, STAMPS, ById, Changes
 
@@ -10,7 +10,12 @@ SINCE_MS = 1770818527093
 
 
 def record(record_id, after_ms=0):
-    return Record(record_id, None if after_ms is None else SINCE_MS + after_ms, deleted=False, body=b"")
+    updated_ms = None if after_ms is None else SINCE_MS + after_ms
+    return Record(record_id, updated_ms, deleted=False, body=b"", digest=b"")
+
+
+def page(*records):
+    return Page(tuple(one.id for one in records), records)
 
 
 def test_an_increment_begins_with_what_changed_since():
@@ -26,7 +31,7 @@ def test_an_increment_begins_with_what_changed_since():
 def test_an_increment_goes_on_above_its_last_key():
     """Later stamps, or the same stamp and a higher id."""
     listing = Changes(SINCE_MS)
-    listing.advance([record("b"), record("a", 1), record("c", 1)])
+    listing.advance(page(record("b"), record("a", 1), record("c", 1)))
     assert listing.filter()["where"] == {
         "or": [
             {"updatedAt": {"gt": format_time(SINCE_MS + 1)}},
@@ -50,10 +55,10 @@ def test_an_increment_goes_on_above_its_last_key():
 def test_an_increment_that_repeats_or_turns_back_is_refused(pages):
     """Within a page, from page to page, and before what was asked for."""
     listing = Changes(SINCE_MS)
-    for page in pages[:-1]:
-        listing.advance(page)
+    for records in pages[:-1]:
+        listing.advance(page(*records))
     with pytest.raises(Incomplete):
-        listing.advance(pages[-1])
+        listing.advance(page(*pages[-1]))
 
 
 @pytest.mark.parametrize(
@@ -70,18 +75,18 @@ def test_an_increment_that_repeats_or_turns_back_is_refused(pages):
 def test_an_increment_in_order_is_taken(pages):
     """Ties, dates of the far future, and records without one among others, too."""
     listing = Changes(SINCE_MS)
-    for page in pages:
-        listing.advance(page)
+    for records in pages:
+        listing.advance(page(*records))
 
 
 def test_a_record_without_a_date_is_no_place_to_go_on_from():
     """It is named, and the last one with a date stays where to go on."""
     listing = Changes(SINCE_MS)
-    assert listing.advance([record("x", None)]) == {"x"}
+    assert listing.advance(page(record("x", None))) == {"x"}
     assert listing.filter() == Changes(SINCE_MS).filter()
-    assert listing.advance([record("a", 5), record("x", None)]) == {"x"}
+    assert listing.advance(page(record("a", 5), record("x", None))) == {"x"}
     going_on = listing.filter()
-    assert listing.advance([record("x", None), record("y", None)]) == {"x", "y"}
+    assert listing.advance(page(record("x", None), record("y", None))) == {"x", "y"}
     assert listing.filter() == going_on
 
 
@@ -104,7 +109,7 @@ def test_a_sweep_goes_on_above_its_last_id():
         "limit": PAGE_RECORDS,
         "deleted": True,
     }
-    assert listing.advance([record("l"), record("m", None)]) == set()
+    assert listing.advance(page(record("l"), record("m", None))) == set()
     assert listing.filter()["where"] == {"id": {"gt": "m"}}
 
 
@@ -123,7 +128,7 @@ def test_a_sweep_goes_on_above_its_last_id():
 def test_a_sweep_that_repeats_or_turns_back_is_refused(pages):
     """Within a page, from page to page, and before where it resumed."""
     listing = ById(Sweep("k", bodies=True))
-    for page in pages[:-1]:
-        listing.advance([record(one) for one in page])
+    for ids in pages[:-1]:
+        listing.advance(page(*map(record, ids)))
     with pytest.raises(Incomplete, match="repeats or is out of order"):
-        listing.advance([record(one) for one in pages[-1]])
+        listing.advance(page(*map(record, pages[-1])))

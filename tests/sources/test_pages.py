@@ -8,17 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poller.diff import digest
 from poller.model import Record, parse_time
-from poller.sources import Incomplete
-from poller.sources.pages import read
+from poller.sources import Incomplete, pages
 
 STAMP = "2026-02-11T14:02:07.093Z"
 GOOD = b'{"id":"a","updatedAt":"2026-02-11T14:02:07.093Z","total":10.10}'
-AS_READ = Record("a", parse_time(STAMP), deleted=False, body=GOOD)
+AS_READ = Record("a", parse_time(STAMP), deleted=False, body=GOOD, digest=digest(GOOD))
+AS_STAMPED = AS_READ._replace(body=b"", digest=b"")
 
 
 def page(*pieces):
     return b"[" + b",".join(pieces) + b"]"
+
+
+def read(answer, *, bodies):
+    """The records of a page, and what it has beside them."""
+    found = pages.read(answer, bodies=bodies)
+    assert found.ids == tuple(record.id for record in found.records)
+    return list(found.records), list(found.quarantined)
 
 
 def test_a_record_is_a_slice_of_the_answer():
@@ -42,7 +50,7 @@ def test_fault_39_a_byte_order_mark_is_no_part_of_the_page():
 
 def test_a_listing_without_bodies_has_ids_and_stamps():
     """Their bodies are empty."""
-    assert read(page(GOOD), bodies=False) == ([AS_READ._replace(body=b"")], [])
+    assert read(page(GOOD), bodies=False) == ([AS_STAMPED], [])
 
 
 @pytest.mark.parametrize(
@@ -63,6 +71,15 @@ def test_what_a_tombstone_is(fields, deleted):
     """The flag says it; without one, the date."""
     [record], _ = read(page(json.dumps({"id": "a"} | fields).encode()), bodies=True)
     assert record.deleted is deleted
+
+
+@pytest.mark.parametrize("spoiled", [b"", b',{"x":NaN}'])
+def test_of_what_is_known_nothing_but_the_digest_is_read(spoiled):
+    """The order stays that of the page; where it has to be cut by hand, all of it is read."""
+    other = b'{"id":"b"}'
+    found = pages.read(page(other, GOOD)[:-1] + spoiled + b"]", bodies=True, known=lambda _: {digest(GOOD): "a"})
+    assert found.ids == ("b", "a")
+    assert [record.id for record in found.records] == (["b", "a"] if spoiled else ["b"])
 
 
 @pytest.mark.parametrize("stamp", [None, 5, "soon", "9999-12-31T23:59:59-12:00"])
@@ -122,7 +139,7 @@ def test_fault_39_a_record_that_is_no_json_object_is_quarantined_alone(piece, ke
 def test_a_bad_record_without_bodies_is_quarantined_alone():
     """As in a page of whole records."""
     records, [quarantined] = read(page(b'{"id":"b","x":NaN}', GOOD), bodies=False)
-    assert (records, quarantined.key) == ([AS_READ._replace(body=b"")], "b")
+    assert (records, quarantined.key) == ([AS_STAMPED], "b")
 
 
 @pytest.mark.parametrize("more", [b"", b',{"x":NaN}'])
@@ -130,13 +147,15 @@ def test_a_bad_record_without_bodies_is_quarantined_alone():
 def test_fault_39_a_number_of_any_size_is_a_number(number, more):
     """JSON has no limits: the record goes on, whether or not the page had to be cut by hand."""
     odd = b'{"id":"b","total":%b}' % number
-    assert read(b"[" + odd + more + b"]", bodies=True)[0] == [Record("b", None, deleted=False, body=odd)]
+    assert read(b"[" + odd + more + b"]", bodies=True)[0] == [
+        Record("b", None, deleted=False, body=odd, digest=digest(odd))
+    ]
 
 
 def test_fault_39_of_two_equal_keys_the_last_counts():
     """As most readers take it; the record goes on as it is."""
     odd = b'{"id":"a","id":"b","total":1,"total":2}'
-    assert read(page(odd), bodies=True) == ([Record("b", None, deleted=False, body=odd)], [])
+    assert read(page(odd), bodies=True) == ([Record("b", None, deleted=False, body=odd, digest=digest(odd))], [])
 
 
 def test_brackets_and_quotes_in_a_string_cut_nothing():

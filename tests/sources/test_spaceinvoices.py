@@ -119,12 +119,28 @@ def test_a_sweep_resumes_above_an_id(world, source, clients):
     assert [record.id for record in listed(source, clients, Sweep(ids[2], bodies=True))] == ids[3:]
 
 
+def test_of_what_is_known_a_sweep_has_ids_only(world, source, clients):
+    """It asks for as many digests as a page has records, above the last id; what is not among them is read."""
+    ids = world.bulk_create(clients.org, "clients", 150)
+    known = {record.digest: record.id for record in listed(source, clients) if record.id != ids[3]}
+    asked_for = []
+
+    def digests(after, records):
+        asked_for.append((after, records))
+        return known
+
+    shown = list(source.list(clients, Sweep("", bodies=True, known=digests)))
+    assert [one for page in shown for one in page.ids] == ids
+    assert [record.id for page in shown for record in page.records] == [ids[3]]
+    assert asked_for == [("", 100), (ids[99], 50), (ids[149], 0)]
+
+
 def test_a_sweep_of_ids_has_no_bodies(world, source, clients):
     """But the stamps, and who is deleted."""
     ids = world.bulk_create(clients.org, "clients", 2)
     world.soft_delete(clients.org, "clients", ids[1])
     whole = listed(source, clients)
-    assert listed(source, clients, IDS) == [record._replace(body=b"") for record in whole]
+    assert listed(source, clients, IDS) == [record._replace(body=b"", digest=b"") for record in whole]
     assert asked(world, clients.org)[-1].filter["fields"] == {
         "id": True,
         "updatedAt": True,

@@ -57,7 +57,7 @@ def settle(store, sink, *settlements, breaker=None, now_ms=5):
 
 def record(record_id, text="", *, updated_ms=1000, deleted=False):
     body = f'{{"id":"{record_id}","name":"{text}","note":"of some length, as bodies are"}}'
-    return Record(record_id, updated_ms, deleted, body.encode())
+    return Record(record_id, updated_ms, deleted, body.encode(), diff.digest(body.encode()))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from unpacked import unpacking
 
 from poller.breaker import Breaker
 from poller.model import State
@@ -31,7 +32,7 @@ def violations(store, feed, make_record, keep, path, now_ms):
     def violations(*statements):
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             for statement in statements:
-                connection.execute(statement)
+                unpacking(connection).execute(statement)
         with View(path) as view:
             return list(view.violations())
 
@@ -86,6 +87,7 @@ WRONG = {
         "a record that is deleted has none (d)",
     ],
     "UPDATE body SET dictionary = 99 WHERE id = 1": ["every body has its dictionary (1)"],
+    "UPDATE event SET dictionary = 99 WHERE record = 'a'": ["every event has its dictionary ({a})"],
     "UPDATE mark SET id = 'z' WHERE id = 'd'": [
         "every event is of a record that is remembered ({d})",
         "every event is of a record that is remembered ({d_deleted})",
@@ -143,7 +145,8 @@ WRONG = {
     "UPDATE body SET bytes = x'00' WHERE id = 1": ["the last body of record a is not what its mark says"],
     "UPDATE event SET body = CAST('{}' AS BLOB) WHERE record = 'a'": ["event {a} is not what its bytes say"],
     "UPDATE event SET body = x'ff' WHERE record = 'a'": ["event {a} is not what its bytes say"],
-    "UPDATE event SET body = CAST(replace(CAST(body AS TEXT), 'evt_', 'evt-') AS BLOB) WHERE record = 'a'": [
+    "UPDATE event SET dictionary = 0, "
+    "body = CAST(replace(CAST(unpacked(dictionary, body) AS TEXT), 'evt_', 'evt-') AS BLOB) WHERE record = 'a'": [
         "event {a} is not what its bytes say"
     ],
     "UPDATE event SET trigger = 'client.updated' WHERE record = 'a'": ["event {a} is not what its bytes say"],

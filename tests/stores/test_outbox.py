@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unpacked import unpacking
 
 from poller import retry
 from poller.breaker import Breaker
 from poller.model import Stream
 from poller.plan import Order
 from poller.stores import Settlement, StoreError, Verdict, outbox
+from poller.stores.bodies import Codec
 from poller.stores.selection import Selection, selected
 
 LATER = 2**60
@@ -91,7 +93,8 @@ def test_a_delivery_is_what_the_sink_needs(store, queue, settle, now_ms):
     """The stored bytes, the id, the trigger, the attempts and troubles so far, and since when it is due."""
     settle(queue[1], "pending", now_ms, attempts=3, troubles=4)
     delivery = store.due("a", now_ms, 5)[1]
-    [body] = store._one("SELECT body FROM event WHERE sequence = ?", queue[1])
+    unpacking(store._connection)
+    [body] = store._one("SELECT unpacked(dictionary, body) FROM event WHERE sequence = ?", queue[1])
     assert (delivery.sink, delivery.sequence, delivery.trigger) == ("a", queue[1], "client.created")
     assert (delivery.body, delivery.event_id) == (body, json.loads(body)["id"])
     assert (delivery.attempts, delivery.troubles, delivery.due_ms) == (3, 4, now_ms)
@@ -171,16 +174,16 @@ def test_few_lanes_and_many_are_looked_through_alike(rows, now_ms, limit, probe)
     database = Database(memory=True)
     migrations.apply(database)
     for sequence, row in enumerate(rows, 1):
-        database.execute("INSERT INTO event VALUES (?, ?, 't', 'o', 'r', 'x', 0, x'')", [sequence, f"e{sequence}"])
+        database.execute("INSERT INTO event VALUES (?, ?, 't', 'o', 'r', 'x', 0, x'', 0)", [sequence, f"e{sequence}"])
         database.execute(
             "INSERT INTO delivery (turn, sequence, sink, state, lane, attempts, troubles, due_ms) "
             "VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             [sequence, *row],
         )
-    found = outbox.due(database.conn, "a", now_ms, limit, probe=probe)
+    found = outbox.due(database.conn, Codec(database), "a", now_ms, limit, probe=probe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outbox, "_FEW_LANES", -1)
-        assert outbox.due(database.conn, "a", now_ms, limit, probe=probe) == found
+        assert outbox.due(database.conn, Codec(database), "a", now_ms, limit, probe=probe) == found
     free = list(waiting(rows))
     due = [(troubles if probe else 0, due_ms, sequence) for due_ms, troubles, sequence in free if due_ms <= now_ms]
     assert [delivery.sequence for delivery in found] == [sequence for *_, sequence in sorted(due)][:limit]

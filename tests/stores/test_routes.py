@@ -481,7 +481,7 @@ def test_the_results_of_steps_go_with_them(store, show, keep, now_ms):
 def test_only_what_is_about_to_be_sent_has_begun(store, show, now_ms):
     """Not what goes to another sink, by another route, or of another event."""
     show("x", "y", targets=(ROUTED, Target("a"), ROUTED._replace(sink="b")))
-    [one] = [one for one in store.due("a", now_ms, 1) if one.route == "big"]
+    one = next(one for one in store.due("a", now_ms, 9) if one.route == "big")
     store.begin([one])
     assert rows(store, "sequence, sink, route, begun").count((one.sequence, "a", "big", 1)) == 1
     assert [begun for (begun,) in rows(store, "begun")].count(1) == 1

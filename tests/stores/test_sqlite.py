@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unpacked import unpacking
 
 from poller.diff import Finding, digest
 from poller.model import Mark, Quarantined, State, Stream
@@ -39,7 +40,11 @@ def everything(store):
 
 
 def events(store):
-    return store._all("SELECT id, sequence, trigger, body FROM event ORDER BY sequence")
+    return (
+        unpacking(store._connection)
+        .execute("SELECT id, sequence, trigger, unpacked(dictionary, body) FROM event ORDER BY sequence")
+        .fetchall()
+    )
 
 
 def due(store, now_ms, sink="a", limit=100):
@@ -179,6 +184,20 @@ def test_marks_between_ids(store, feed, make_record, after, upto, limit, ids):
     assert list(store.marks_between(feed.stream, after, upto, limit)) == list(ids)
 
 
+def test_the_digests_of_live_records(store, feed, make_record):
+    """Of this listing alone, so many above an id, in the order of ids."""
+    records = {one: make_record(one, deleted=one == "e") for one in "gedcba"}
+    feed.show(*records.values())
+    feed.set_states(State.MISSING, "c")
+    marks = store.marks(feed.stream, "d")
+    store.commit(feed.stream, Step(feed.progress, [Finding(State.LIVE, marks["d"]._replace(parent="p"))]), 1)
+    assert list(store.known(feed.stream, "", "a", 2).items()) == [(records[one].digest, one) for one in "bg"]
+    assert list(store.known(feed.stream, "", "", 2).values()) == ["a", "b"]
+    assert store.known(feed.stream, "p", "", 9) == {records["d"].digest: "d"}
+    assert [store.live_between(feed.stream, "", *ends) for ends in [("", "z"), ("a", "g"), ("b", "f")]] == [3, 2, 0]
+    assert store.live_between(feed.stream, "p", "", "z") == 1
+
+
 def test_missing_marks_are_listed_in_order(store, feed, make_record):
     """They alone, page by page."""
     feed.show(*(make_record(one) for one in "abcdef"))
@@ -219,11 +238,16 @@ def test_bodies_come_back_as_they_were(store, opened, feed, make_record):
 
 
 def test_resources_have_dictionaries_of_their_own(store, opened, make_feed, make_record):
-    """Made of the first bodies; all of an organization's and of others' share it."""
+    """Made of the first bodies and events; all of an organization's and of others' share it."""
     feeds = [make_feed(store, Stream(org, resource)) for org in "op" for resource in ("clients", "items")]
     for number, feed in enumerate(feeds):
         feed.show(make_record("a", f"text {number}"))
-    assert [name for (name,) in store._all("SELECT resource FROM dictionary")] == ["clients", "items"]
+    assert [name for (name,) in store._all("SELECT resource FROM dictionary ORDER BY id")] == [
+        "clients",
+        "clients events",
+        "items",
+        "items events",
+    ]
     store = reopened(store, opened)
     for number, feed in enumerate(feeds):
         [body] = store.bodies(store.marks(feed.stream, "a").values()).values()
@@ -248,9 +272,9 @@ def test_any_bytes_are_unpacked_as_they_were_packed(sample, body):
     migrations.apply(database)
     with closing(database):
         codec = Codec(database)
-        number = codec.dictionary("clients", sample)
-        for each in (body, *sample):
-            assert Codec(database).unpack(codec.pack(each, number), number) == each
+        codec.packed("clients", sample)
+        number, packed = codec.packed("clients", [body, *sample])
+        assert [Codec(database).unpack(one, number) for one in packed] == [body, *sample]
 
 
 def test_a_dictionary_of_a_failed_commit_is_forgotten(store, opened, feed, make_record):
