@@ -210,7 +210,6 @@ Drain._call = settle_first
 
 _MARKS_FIRST = """
 import time
-from poller.stores import outbox
 from poller.stores.sqlite import SqliteStore
 commit = SqliteStore.commit
 
@@ -218,7 +217,7 @@ def marks_first(self, stream, step, now_ms):
     commit(self, stream, step._replace(outgoing=()), now_ms)
     time.sleep(0.1 if step.outgoing else 0)
     with self._writing():
-        outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
+        self._announce(stream, step.outgoing, now_ms)
     return len(step.outgoing)
 
 SqliteStore.commit = marks_first
