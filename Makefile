@@ -26,7 +26,7 @@ run: $(INSTALLED) ## Run the poller; without a token and a configuration, the de
 	exec $(BIN)/poller demo
 
 test: $(INSTALLED) ## Run all tests (ARGS="-k word" runs some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(INSTALLED) ## Check format, style and types
 	@$(BIN)/ruff format --check --quiet . || { echo "Format with: $(BIN)/ruff format" >&2; exit 1; }
@@ -42,7 +42,7 @@ soak: export FAULT_STRIDE := 1
 soak: export MACHINE_EXAMPLES := $(or $(MACHINE_EXAMPLES),5000)
 soak: export MACHINE_STEPS := $(or $(MACHINE_STEPS),500)
 soak: $(INSTALLED) ## Kill it, crash it and drive it for hours (KILLS= CRASHES= MACHINE_EXAMPLES= say how much)
-	@$(BIN)/python -m pytest -v tests/test_kill_loop.py tests/test_crashes.py tests/test_nth_fault.py tests/test_machine.py $(ARGS)
+	@$(BIN)/python -m pytest -n auto -v tests/test_kill_loop.py tests/test_crashes.py tests/test_nth_fault.py tests/test_machine.py $(ARGS)
 
 bench: $(INSTALLED) ## Measure speed and memory
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -30,7 +30,7 @@ def marks_first():
     def two(store, stream, step, now_ms):
         commit(store, stream, step._replace(outgoing=()), now_ms)
         with store._writing():
-            outbox.announce(store._connection, store._source, stream, step.outgoing, now_ms)
+            store._announce(stream, step.outgoing, now_ms)
         return len(step.outgoing)
 
     return patch.object(SqliteStore, "commit", two)
@@ -49,7 +49,7 @@ def tells_later():
 
         settle(store, sink, silently, now_ms)
         with store._writing():
-            outbox.announce(store._connection, store._source, Stream("", "sinks"), found[-1].notices, now_ms)
+            store._announce(Stream("", "sinks"), found[-1].notices, now_ms)
         return found[-1]
 
     return patch.object(SqliteStore, "settle", two)

@@ -158,7 +158,9 @@ def first_rounds(haul, site):
 def life(haul, site, account, api):
     """The daemon in all kinds of trouble; commands meanwhile; its files as they are just then; an end by a defect."""
     [org] = account.organizations
+    site.anew = True  # with a command line of its own
     with haul.start(site) as poller:
+        site.anew = False
         poller.up()
         clients = [account.create(org, "clients", {"name": BODY}) for _ in range(8)]
         poller.until(lambda: len(poller.events()) == 8)

@@ -40,6 +40,9 @@ ROUTES: tuple[dict[str, tuple[str, ...]], ...] = (
 RECORDS = "trigger NOT GLOB 'poller.*'"
 """What the ledger knows of; the receivers have operator events by themselves."""
 
+KEPT = "none lost, none invented, order kept"
+"""What may be said of lives whose checks have all passed: each of them fails at the first event that is not so."""
+
 KEEP = Keep()
 MOST_TURNS = 5000
 

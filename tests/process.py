@@ -1,6 +1,7 @@
 """The real process on a configuration of its own: start it, read what it says, signal it, kill it.
 
-The account that it polls is a simulator in the test's own process, so that a test can change it at will.
+The account that it polls is a simulator in the test's own process, so that a test can change it at will. The process
+has its libraries from ``forks``, but where a test wants Python to be started anew.
 """
 
 import fcntl
@@ -8,15 +9,18 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from signal import SIGABRT, SIGTERM
+from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import Any, NamedTuple, Self
+
+from forks import SETTINGS, Forked
+from unpacked import unpacking
 
 import poller
 
@@ -49,21 +53,15 @@ class Finished(NamedTuple):
 class Poller:
     """A process under way, as a context manager that leaves none behind. Its output goes to files.
 
-    ``pipes`` are descriptors for ``stdout`` or ``stderr`` in place of those files.
+    ``begin`` makes the process, of two descriptors: ``stdout`` and ``stderr``, given, or else those files.
     """
 
-    def __init__(self, command: list[str], folder: Path, name: str, env: Mapping[str, str], **pipes: int) -> None:
-        self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                **{"stdout": out, "stderr": err} | pipes,
-                cwd=folder,
-                env=dict(env),
-                # A shell's background job is born deaf to it.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it is all it does
-            )
+    def __init__(
+        self, begin: Callable[[int, int], "Popen[bytes] | Forked"], out: Path, err: Path, **pipes: int
+    ) -> None:
+        self._out, self._err = out, err
+        with out.open("wb") as to_out, err.open("wb") as to_err:
+            self._process = begin(pipes.get("stdout", to_out.fileno()), pipes.get("stderr", to_err.fileno()))
         self.pid = self._process.pid
 
     def __enter__(self) -> Self:
@@ -113,7 +111,7 @@ class Poller:
         """Wait for its end; a process that does not come to it says where all of its threads are."""
         try:
             code = self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             self.signal(SIGABRT)
             self._process.wait(5)
             raise AssertionError(f"not ended within {timeout_s} s:\n{self.err}") from None
@@ -163,8 +161,11 @@ class Site:
     """A folder with a configuration in it, and commands that run there.
 
     ``source`` are keys of ``[source]``, ``tables`` is TOML for the rest. ``patch`` is Python that a command
-    runs before the command line's ``main``: to shorten a wait, or to break what a test must notice.
+    runs before the command line's ``main``: to shorten a wait, or to break what a test must notice. ``anew`` says
+    that Python is started for each command.
     """
+
+    anew = False
 
     def __init__(self, folder: Path, url: str, tables: str = "", *, patch: str = "", **source: Any) -> None:
         folder.mkdir(exist_ok=True)
@@ -174,9 +175,8 @@ class Site:
         self.patch = patch
         self.env = {
             "PATH": os.environ["PATH"],
-            "PYTHONFAULTHANDLER": "1",
             "PYTHONPATH": str(Path(poller.__file__).parents[1]),
-            "PYTHONWARNINGS": "error",
+            **SETTINGS,
             "POLLER_TEST_TOKEN": TOKEN,
             "POLLER_TEST_SECRET": SECRET,
         }
@@ -191,9 +191,20 @@ class Site:
     def start(self, *arguments: str, patch: str | None = None, **pipes: int) -> Poller:
         """Begin a command, ``run`` if none is named; ``pipes`` as for ``Poller``."""
         code = self.patch if patch is None else patch
-        python = [sys.executable, "-c", code + _MAIN] if code else [sys.executable, "-m", "poller"]
-        command = [*python, "--config", str(self.config), *(arguments or ("run",))]
-        return Poller(command, self.folder, f"run-{next(self._number)}", self.env, **pipes)
+        code = code and code + _MAIN
+        words = ["--config", str(self.config), *(arguments or ("run",))]
+        name = f"run-{next(self._number)}"
+
+        def begin(out: int, err: int) -> "Popen[bytes] | Forked":
+            if not self.anew:
+                return Forked(code, words, self.folder, self.env, out, err)
+            command = [sys.executable, *(["-c", code] if code else ["-m", "poller"]), *words]
+            # A shell's background job is born deaf to SIGINT.
+            hear = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+            streams = {"stdin": DEVNULL, "stdout": out, "stderr": err}
+            return Popen(command, **streams, cwd=self.folder, env=self.env, preexec_fn=hear)  # noqa: PLW1509
+
+        return Poller(begin, self.folder / f"{name}.out", self.folder / f"{name}.err", **pipes)
 
     def run(self, *arguments: str, patch: str | None = None, timeout_s: float = 30.0) -> Finished:
         """Carry out a command to its end."""
@@ -210,7 +221,7 @@ class Site:
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the database, whether a poller runs or not."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5)) as connection:
-            return connection.execute(sql, values).fetchall()
+            return unpacking(connection).execute(sql, values).fetchall()
 
     def dump(self) -> list[str]:
         """All that the database says, as SQL."""

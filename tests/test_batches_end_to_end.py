@@ -1,22 +1,12 @@
 """Batches from a real process: together when they come together, each once, and nobody pays for another."""
 
 import pytest
-from process import HASTE, SECRET, STDOUT, TOKEN, Site, only, webhook
+from process import HASTE, SECRET, STDOUT, Site, only, webhook
 from receiver import Receiver, answer, delay, judge
 
-from poller.simulator import Account, Simulator
+from poller.simulator import Simulator
 
 COUNT = 40
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
 
 
 @pytest.fixture

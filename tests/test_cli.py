@@ -34,22 +34,6 @@ NOWHERE = "http://127.0.0.1:9/v1"
 
 
 @pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
-
-
-@pytest.fixture
 def site(tmp_path, api):
     """Only clients, to standard output."""
     return Site(tmp_path / "site", api.url, CLIENTS)

@@ -3,16 +3,11 @@
 import json
 
 import pytest
-from process import STDOUT, TOKEN, Site, file, only
+from process import STDOUT, Site, file, only
 
-from poller.simulator import Account, Simulator
+from poller.simulator import Simulator
 
 CLIENTS = only("clients")
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
 
 
 @pytest.fixture

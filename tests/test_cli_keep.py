@@ -4,29 +4,12 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from process import TOKEN, Site, eventually, file, lines, only
+from process import Site, eventually, file, lines, only
 from standardwebhooks import Webhook
 
 from poller import signing
-from poller.simulator import Account, Simulator
 
 CLIENTS = only("clients")
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -5,28 +5,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from process import HASTE, TOKEN, Site, eventually, file, lines, only, webhook
+from process import HASTE, Site, eventually, file, lines, only, webhook
 from receiver import Receiver, answer
 
-from poller.simulator import Account, Simulator
-
 CLIENTS = only("clients")
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from functools import partial
 import acts
 import pytest
 from broken import DYING
-from lives import Life, Tally, life
+from lives import KEPT, Life, Tally, life
 from points import Doom
 from rest import rest, sound
 from scripted import ANSWERS, SINKS
@@ -20,6 +20,9 @@ from upstream import CHANGES, FOLLOWED, LATEST_MS, SOFT, Change
 
 CRASHES = int(os.environ.get("CRASHES", "1500"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
+PARTS = max(1, CRASHES // 1500)
+"""Which workers share; each has to see a death at every kind of point."""
+
 MOST_BROKEN = 1000
 """So many deaths a broken build may survive before it is noticed."""
 
@@ -69,16 +72,17 @@ def _change(rng: random.Random, kinds: list[str]) -> Change:
     return Change(rng.choice(kinds), rng.choice(FOLLOWED), rng.randrange(7), rng.randrange(7), late_ms)
 
 
-def _crash(deaths: int, tally: Tally, seed: int = SEED) -> None:
-    for number in range(max(1, deaths // A_HISTORY)):
+def _crash(histories: Iterable[int], tally: Tally, seed: int = SEED) -> None:
+    for number in histories:
         live(random.Random(1_000_000 * seed + number), A_HISTORY, tally)
 
 
-def test_a_death_at_any_point_loses_and_invents_nothing(figures):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_death_at_any_point_loses_and_invents_nothing(figures, part):
     """What was in flight may come again, with the same bytes; everything comes once, and in order."""
     tally = Tally()
-    _crash(CRASHES, tally)
-    figures(f"CRASHES={CRASHES}", tally)
+    _crash(range(part, max(PARTS, CRASHES // A_HISTORY), PARTS), tally)
+    figures(tally, KEPT)
     assert tally.repeats <= tally.in_flight + tally.lost
     if CRASHES >= 1500:
         assert tally.deaths.keys() >= NAMED
@@ -89,4 +93,4 @@ def test_a_death_at_any_point_loses_and_invents_nothing(figures):
 def test_a_broken_build_does_not_outlive_many_deaths(build):
     """The checks above fail for the classic mistakes within so many deaths."""
     with build(), pytest.raises(AssertionError):
-        _crash(MOST_BROKEN, Tally(), seed=0)
+        _crash(range(MOST_BROKEN // A_HISTORY), Tally(), seed=0)

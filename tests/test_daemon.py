@@ -5,31 +5,14 @@ import signal
 import time
 
 import pytest
-from process import HASTE, SECRET, STDOUT, TOKEN, Site, only, webhook
+from process import HASTE, SECRET, STDOUT, Site, only, webhook
 from receiver import Receiver, answer, delay, hang, reset
 
-from poller.simulator import Account, Simulator
 from poller.simulator.faults import hang as hang_api
 from poller.simulator.faults import organization_gone, server_error, truncated, unauthorized
 
 CLIENTS = only("clients")
 NO_BACKOFF = "from poller.sources import spaceinvoices\nspaceinvoices.BACKOFF_S = 0.01\n"
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
 
 
 def clean(site):

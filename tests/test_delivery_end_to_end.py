@@ -4,29 +4,11 @@ import socket
 import time
 
 import pytest
-from process import HASTE, SECRET, STDOUT, TOKEN, Site, file, lines, only, webhook
+from process import HASTE, SECRET, STDOUT, Site, file, lines, only, webhook
 from receiver import Receiver, answer, close, cut, delay, flood, hang, hang_after_head, noise, redirect, reset
-
-from poller.simulator import Account, Simulator
 
 CLIENTS = only("clients")
 SHORT = {"timeout": "300ms"}
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -46,12 +46,6 @@ def account():
 
 
 @pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
-
-
-@pytest.fixture
 def site(tmp_path, api, monkeypatch):
     monkeypatch.setenv("POLLER_TEST_TOKEN", TOKEN)
     return Site(tmp_path / "site", api.url)

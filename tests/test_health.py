@@ -9,20 +9,8 @@ import pytest
 from process import Site, eventually, only
 
 import poller
-from poller.simulator import Account, Simulator
 
 CLIENTS = only("clients")
-
-
-@pytest.fixture
-def account():
-    return Account(token="canary-token-" + "t" * 51, organizations=1, seed=1)
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
 
 
 def test_a_poller_that_moves_is_well(tmp_path, api):

@@ -1,20 +1,22 @@
 """The real process, killed at random while the account changes: nothing lost, nothing invented, order kept.
 
+It has its libraries from ``forks``, so that also the early deaths are in what it does itself.
+
 ``KILLS`` in the environment sets how often (100 if it does not); ``KILL_SEED`` makes other histories.
 """
 
-import json
 import math
 import os
 import random
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
 import pytest
-from process import TOKEN, Site, file, webhook
+from mirror import Mirror, Told, read_event
+from process import RESOURCES, TOKEN, Site, file, webhook
 from receiver import Receiver, answer
 
 from poller.simulator import Account, History, Simulator
@@ -22,28 +24,21 @@ from poller.simulator.faults import reset, server_error, truncated
 
 KILLS = int(os.environ.get("KILLS", "100"))
 SEED = int(os.environ.get("KILL_SEED", "1"))
-RESOURCES = (
-    "clients documents items payments recurrences taxes units categories prices orders".split()  # noqa: SIM905
-)
 LATE_MS = 300
 FAULTY = 0.06
 STEPS_A_SECOND = 40
-MOST_AN_ACCOUNT = 100
+PARTS = max(2, math.ceil(KILLS / 100))
+"""Of at most 100 kills each, which workers share; an account that lives longer grows."""
+
 IN_FLIGHT = {"hook": 4, "file": 100}
 """So many events each sink has under way at most, which a kill makes come again."""
 
 
 class _Data(msgspec.Struct):
     object: msgspec.Raw
-    changed: list[str] = []
-    previous: dict = {}
 
 
 class _Event(msgspec.Struct):
-    id: str
-    type: str
-    sequence: str
-    partitionkey: str
     data: _Data
 
 
@@ -128,26 +123,34 @@ class World:
             assert not poller.ended(), poller.err
         assert "Traceback" not in poller.err, poller.err
 
-    def check(self):
-        """Both sinks were told what happened: nothing else, nothing less; how many events, and what came again."""
+    def check(self, figures):
+        """Both sinks were told what happened: nothing else, nothing less, in order; tells what came of it before."""
         verified = self.site.run("verify")
         assert verified.code == 0, verified.out
-        live = {
-            f"{org}/{resource}/{key}": content(fields)
+        kept = {body for (body,) in self.site.query("SELECT unpacked(dictionary, body) FROM event")}
+        found = {
+            "hook": receive(kept, [record.body for record in self.receiver.records]),
+            "file": receive(kept, self.whole_lines()),
+        }
+        figures(f"{self.kills} kills, {len(kept)} events", *(f"{sink}: {one}" for sink, one in found.items()))
+        for sink, one in found.items():
+            assert (one.lost, one.invented, one.out_of_order) == (0, 0, 0), sink
+            assert one.again <= self.kills * IN_FLIGHT[sink], sink
+            assert self.differences(one.events) == []
+        return found
+
+    def differences(self, events):
+        """In what the copy that these events make is not the account; each is checked against what it follows."""
+        mirror = Mirror()
+        mirror.fold(events)
+        for event in events:
+            assert bytes(_event(event.raw).data.object) in self.served, "the API never showed this record so"
+        return [
+            line
             for org in self.account.organizations
             for resource in RESOURCES
-            for key, fields in self.account.live(org, resource).items()
-        }
-        told = self.site.query("SELECT count(*) FROM event")[0][0]
-        again, sent_to = {}, {"hook": [record.body for record in self.receiver.records], "file": self.whole_lines()}
-        for sink, sent in sent_to.items():
-            once = in_order(sent)
-            again[sink] = len(sent) - len(once)
-            assert again[sink] <= self.kills * IN_FLIGHT[sink]
-            mirror = fold(once, self.served)
-            assert [key for key in {*mirror, *live} if mirror.get(key) != live.get(key)] == []
-            assert len(once) == told
-        return told, again
+            for line in mirror.differences(self.account, org, resource)
+        ]
 
     def whole_lines(self):
         """The file's lines; one that a kill cut short must come again, whole."""
@@ -158,86 +161,36 @@ class World:
         return whole
 
 
-def in_order(sent):
-    """The events without their repeats, each of which has the same bytes; the order per record is kept."""
-    bodies, last, once = {}, {}, []
-    for body in sent:
-        event = _event(body)
-        if event.id in bodies:
-            assert bodies[event.id] == body, "the same id with other bytes"
-            continue
-        assert event.sequence > last.get(event.partitionkey, ""), "a later event of the record came before"
-        bodies[event.id], last[event.partitionkey] = body, event.sequence
-        once.append(event)
-    return once
+class Received(NamedTuple):
+    """What came to a sink: ``events`` without their repeats, and how many were wrong in which way."""
+
+    events: list[Told]
+    again: int
+    lost: int
+    invented: int
+    out_of_order: int
+
+    def __str__(self):
+        return f"{self.again} again, {self.lost} lost, {self.invented} invented, {self.out_of_order} out of order"
 
 
-def fold(events, served):
-    """The records as a receiver has them after these events; each event is checked against what it follows."""
-    mirror = {}
+def receive(kept, sent):
+    """Compare what was sent with what is kept, to the byte: a repeat with other bytes is invented."""
+    events, last, out_of_order = [read_event(body) for body in dict.fromkeys(sent)], {}, 0
     for event in events:
-        key, kind = event.partitionkey, event.type.rpartition(".")[2]
-        before, now = mirror.get(key), content(json.loads(bytes(event.data.object)))
-        assert key.endswith(f"/{now['id']}")
-        assert bytes(event.data.object) in served, "the API never showed this record so"
-        if kind == "created":
-            assert before is None, f"created twice: {key}"
-        else:
-            assert before is not None, f"{kind}, but was not there: {key}"
-        if kind == "updated":
-            assert changes(before, now) == set(event.data.changed) != set()
-            assert event.data.previous == {path: at(before, path) for path in event.data.changed if has(before, path)}
-        if kind == "deleted":
-            assert now["_isDeleted"] or now == before, "neither a tombstone nor the last known record"
-            del mirror[key]
-        else:
-            assert not now["_isDeleted"]
-            mirror[key] = now
-    return mirror
+        out_of_order += event.sequence <= last.get(event.key, 0)
+        last[event.key] = event.sequence
+    return Received(events, len(sent) - len(events), len(kept - {*sent}), len({*sent} - kept), out_of_order)
 
 
-def content(record):
-    """A record but for its stamp, which also moves without a change."""
-    return {name: value for name, value in record.items() if name != "updatedAt"}
-
-
-def changes(before, now, prefix=""):
-    """Dotted paths whose values differ."""
-    found = set()
-    for name in {*before, *now}:
-        one, other = before.get(name, ...), now.get(name, ...)
-        if isinstance(one, dict) and isinstance(other, dict):
-            found |= changes(one, other, f"{prefix}{name}.")
-        elif one != other:
-            found.add(prefix + name)
-    return found
-
-
-def at(record, path):
-    for name in path.split("."):
-        record = record[name]
-    return record
-
-
-def has(record, path):
-    try:
-        at(record, path)
-    except KeyError:
-        return False
-    return True
-
-
-def test_killed_at_random_nothing_is_lost_or_invented(tmp_path, figures):
-    """Two accounts at a time; every event arrives at both sinks, in order, and says what happened."""
-    many = max(2, math.ceil(KILLS / MOST_AN_ACCOUNT))
-    worlds = [World(tmp_path / str(number), 1000 * SEED + number) for number in range(many)]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda world: world.run(math.ceil(KILLS / many)), worlds))
-    checked = [world.check() for world in worlds]
-    again = {sink: sum(again[sink] for _, again in checked) for sink in IN_FLIGHT}
-    told = sum(told for told, _ in checked)
-    figures(f"{sum(world.kills for world in worlds)} kills, {many} accounts, {told} events, came again: {again}")
-    assert KILLS < 50 or again["hook"], "no kill ever met a send"
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_at_random_nothing_is_lost_or_invented(tmp_path, figures, part):
+    """Each part has an account of its own; every event arrives at both sinks, in order, and says what happened."""
+    world = World(tmp_path / "site", 1000 * SEED + part)
+    kills = len(range(part, KILLS, PARTS))
+    world.run(kills)
+    found = world.check(figures)
+    assert kills < 50 or found["hook"].again, "no kill ever met a send"
 
 
 _SETTLES_FIRST = """
@@ -257,7 +210,6 @@ Drain._call = settle_first
 
 _MARKS_FIRST = """
 import time
-from poller.stores import outbox
 from poller.stores.sqlite import SqliteStore
 commit = SqliteStore.commit
 
@@ -265,7 +217,7 @@ def marks_first(self, stream, step, now_ms):
     commit(self, stream, step._replace(outgoing=()), now_ms)
     time.sleep(0.1 if step.outgoing else 0)
     with self._writing():
-        outbox.announce(self._connection, self._source, stream, step.outgoing, now_ms)
+        self._announce(stream, step.outgoing, now_ms)
     return len(step.outgoing)
 
 SqliteStore.commit = marks_first
@@ -279,7 +231,7 @@ def test_a_build_that_loses_events_is_noticed(tmp_path, patch):
         world = World(tmp_path / str(number), SEED + number, patch=patch)
         world.run(5)
         try:
-            world.check()
+            world.check(print)
         except AssertionError:
             return
     pytest.fail("it was not noticed")

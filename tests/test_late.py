@@ -20,11 +20,6 @@ def account():
 
 
 @pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
-@pytest.fixture
 def rig(account, tmp_path):
     """A poller that sweeps every hour and looks back a minute."""
     with Simulator(account) as simulator:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, settings, stateful
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture import engine
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from lives import ROUTES, Life, Tally, life
+from lives import KEPT, ROUTES, Life, Tally, life
 from points import Doom, fails
 from rest import rest
 from scripted import ANSWERS, SINKS
@@ -27,6 +27,8 @@ from poller.stores.opening import OpeningError
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "200"))
 STEPS = int(os.environ.get("MACHINE_STEPS", "50"))
+PARTS = max(2, EXAMPLES // 500)
+"""Of at most about 500 examples each, which workers share."""
 
 MOST_BROKEN = 300
 """So many examples a broken build may survive before it is noticed."""
@@ -197,11 +199,13 @@ def drive(machine, examples, steps, **more):
         stateful.run_state_machine_as_test(machine, settings=how)
 
 
-def test_the_machine_keeps_its_promise(figures):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_machine_keeps_its_promise(figures, part):
     """Nothing is lost, nothing invented or repeated without need; order is kept; all sides agree in the end."""
     machine = type("Machine", (Machine,), {"tally": Tally()})
-    drive(machine, EXAMPLES, STEPS)
-    figures(f"{EXAMPLES} examples of {STEPS} steps", machine.tally)
+    examples = len(range(part, EXAMPLES, PARTS))
+    drive(machine, examples, STEPS)
+    figures(f"{examples} examples of {STEPS} steps", machine.tally, KEPT)
 
 
 @pytest.mark.parametrize("build", ODD.values(), ids=ODD)

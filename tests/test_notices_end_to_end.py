@@ -4,10 +4,9 @@ import json
 from functools import partial
 
 import pytest
-from process import HASTE, TOKEN, Site, file, lines, only, webhook
+from process import HASTE, Site, file, lines, only, webhook
 from receiver import Receiver, judge
 
-from poller.simulator import Account, Simulator
 from poller.simulator.faults import unauthorized
 
 ROUTES = """
@@ -28,17 +27,6 @@ when = "event.kind == 'failing'"
 to = ["texts"]
 body = { text = "${data.id}: ${data.reason}" }
 """
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
 
 
 class Health:

@@ -27,11 +27,6 @@ def account(clock):
 
 
 @pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
-@pytest.fixture
 def simulator(account):
     with Simulator(account) as running:
         yield running

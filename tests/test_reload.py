@@ -4,29 +4,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from process import TOKEN, Site, file, lines, only, webhook
+from process import Site, file, lines, only, webhook
 from receiver import Receiver
-
-from poller.simulator import Account, Simulator
 
 CLIENTS = only("clients")
 NO_BACKOFF = "from poller.sources import spaceinvoices\nspaceinvoices.BACKOFF_S = 0.01\n"
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
 
 
 @pytest.fixture

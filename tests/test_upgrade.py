@@ -7,10 +7,10 @@ from contextlib import closing
 from hashlib import blake2b
 
 import pytest
-from process import TOKEN, Site, only
+from process import Site, only
 from unpacked import unpacking
 
-from poller.simulator import Account, Simulator
+from poller.simulator import Simulator
 from poller.stores.bodies import packing
 from poller.stores.reading import View
 from poller.stores.schema import VERSION, migrations
@@ -19,16 +19,6 @@ ADDED = {2: ("rhythm", "failing_ms", "silent_ms"), 3: ("history", "late")}
 """The columns of a stream that came after each of these versions."""
 TABLES = {5: "page"}
 """The tables that did."""
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
 
 
 @pytest.fixture

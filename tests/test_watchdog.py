@@ -10,7 +10,6 @@ from receiver import Receiver, answer
 from receiver import hang as hang_receiver
 
 from poller import control
-from poller.simulator import Account, Simulator
 from poller.simulator.faults import hang as hang_api
 
 CLIENTS = only("clients")
@@ -28,17 +27,6 @@ def sticks(function):
     return slowly
 """
 """What is wrapped in it stands still as long as there is a file of this name."""
-
-
-@pytest.fixture
-def account():
-    return Account(token="canary-token-" + "t" * 51, organizations=1, seed=1)
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
 
 
 @pytest.fixture

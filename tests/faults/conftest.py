@@ -1,27 +1,9 @@
-"""An account of one organization and its API, which a process polls."""
+"""Polls within the test's own process."""
 
 import pytest
 from mirror import Rig, plan
-from process import TOKEN
 
 from poller.service import wall_ms
-from poller.simulator import Account, Simulator
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
-
-
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
-@pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
 
 
 @pytest.fixture

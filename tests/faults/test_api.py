@@ -24,12 +24,6 @@ def account():
 
 
 @pytest.fixture
-def api(account):
-    with Simulator(account) as simulator:
-        yield simulator
-
-
-@pytest.fixture
 def rig(api, account, tmp_path):
     """A poller that follows clients, over real sockets, by the clock of the account."""
     made = Rig(tmp_path / "poller.db", plan(CLIENTS), url=api.url, token=account.token, clock=account.clock)

@@ -228,6 +228,7 @@ def test_fault_58_a_sink_is_renamed_by_a_reload_while_events_wait_for_it(tmp_pat
             edit(site, "[sinks.old]", "[sinks.new]")
             assert hang_up(poller) is True
             assert poller.log("sink.renamed")[0]["before"] == "old"
+            poller.until(lambda: poller.log("sink.unknown"))
             assert poller.log("sink.unknown")[0]["pending"] == 1
             account.create(org, "clients")
             poller.until(lambda: len(receiver.records) == 2)

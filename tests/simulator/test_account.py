@@ -30,11 +30,6 @@ def account(clock):
     return Account(clock)
 
 
-@pytest.fixture
-def org(account):
-    return account.organizations[0]
-
-
 def page(account, org, resource, **asked):
     return [json.loads(body) for body in account.find(org, resource, read(asked, 100)).bodies]
 

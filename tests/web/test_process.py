@@ -8,18 +8,12 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
-from process import TOKEN, Site, only
+from process import Site, only
 
-from poller.simulator.account import Account
 from poller.simulator.server import Simulator
 
 HTTP_TOKEN = "a-token-of-some-length-0123456789"
 ACTING = '[http]\nlisten = "127.0.0.1:0"\nactions = true\ntoken = { env = "POLLER_HTTP_TOKEN" }\n'
-
-
-@pytest.fixture
-def account():
-    return Account(token=TOKEN, organizations=1, seed=1)
 
 
 @pytest.fixture
