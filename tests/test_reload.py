@@ -4,8 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from process import Site, file, lines, only, webhook
+from process import TOKEN, Site, file, lines, only, webhook
 from receiver import Receiver
+
+from poller.simulator import Account, Simulator
 
 CLIENTS = only("clients")
 NO_BACKOFF = "from poller.sources import spaceinvoices\nspaceinvoices.BACKOFF_S = 0.01\n"

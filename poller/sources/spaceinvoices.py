@@ -96,7 +96,7 @@ class SpaceInvoices:
 
     def _organizations_after(self, account: str, after: str) -> list[Organization]:
         query = {"order": ["id ASC"], "limit": PAGE_RECORDS, "fields": {"id": True, "name": True}}
-        where: dict[str, Any] = {"where": {"id": {"gt": after}}} if after else {}
+        where = {"where": {"id": {"gt": after}}} if after else {}
         answer = self._get(f"Accounts/{quote(account, safe='')}/organizations", filter=where | query)
         rows = _json(answer)
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
