@@ -17,6 +17,7 @@ from typing import NamedTuple
 from figures import Figure, Table, most
 from listing import EPOCH_MS, STREAM
 
+from poller.diff import digest
 from poller.model import Organization, Page, Record, State, Stream, format_time
 from poller.plan import Plan, Watch
 from poller.poll import poll
@@ -80,8 +81,8 @@ class Account:
 
     def _write(self, one: str) -> None:
         self._records.pop(one, None)
-        body = f'{{"id":"{one}","name":"Example","updatedAt":"{format_time(self.now_ms)}"}}'
-        self._records[one] = Record(one, self.now_ms, deleted=False, body=body.encode())
+        body = f'{{"id":"{one}","name":"Example","updatedAt":"{format_time(self.now_ms)}"}}'.encode()
+        self._records[one] = Record(one, self.now_ms, deleted=False, body=body, digest=digest(body))
 
     def organizations(self) -> Sequence[Organization]:
         """One organization."""
@@ -94,7 +95,7 @@ class Account:
             found = [*newest][::-1]
         else:
             above = self._ids[bisect_right(self._ids, query.after) :]
-            bare = {} if query.bodies else {"body": b""}
+            bare = {} if query.bodies else {"body": b"", "digest": b""}
             found = [self._records[one]._replace(**bare) for one in above]
         kind = type(query).__name__
         for begin in range(0, len(found) + PAGE_RECORDS, PAGE_RECORDS):
