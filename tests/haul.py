@@ -174,6 +174,7 @@ def life(haul, site, account, api):
         poller.until(lambda: poller.log("record.quarantined"), 60)
         _commands(haul, site, poller)
         _files(haul, site)
+        poller.until(lambda: "the deadline of 1 s passed" in poller.err, 60)  # the last of the receiver's trouble
         poller.signal(SIGABRT)
         done = poller.wait()
     haul.keep("the daemon (out)", done.out, private=True)
