@@ -686,9 +686,9 @@ def test_a_decision_on_nothing(site, name, words, running):
 
 
 def test_the_thirty_triggers():
-    """By our name, and by that of connector platforms; then the six of poller's own."""
+    """By our name, and by that of connector platforms; then the seven of poller's own."""
     rows = CliRunner().invoke(cli.main, ["triggers"]).output.splitlines()[2:]
-    assert [row.startswith("poller.") for row in rows] == [False] * 30 + [True] * 6
+    assert [row.startswith("poller.") for row in rows] == [False] * 30 + [True] * 7
     named = dict(re.split(r"  +", row.strip(), maxsplit=1) for row in rows)
     assert named["client.created"] == "New Client"
     assert named["recurrence.updated"] == "Recurrence Update"
