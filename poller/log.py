@@ -176,7 +176,7 @@ class _Writer:
     def say(self, line: str | None, patience_s: float = _PATIENCE_S) -> None:
         """Write the line, or have it wait, or drop it; None is written by nobody, but waited for as any."""
         with self._lock:
-            if self._lines.qsize() >= MOST_WAITING:
+            if self._lines.qsize() >= MOST_WAITING and current_thread() is not self._thread:
                 self._dropped += line is not None
                 return
             if self._thread is None:

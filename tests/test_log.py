@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 import structlog
+from process import eventually
 
 from poller import log
 
@@ -244,3 +245,26 @@ def test_a_stderr_that_breaks_later_stops_nothing(monkeypatch):
         structlog.get_logger().info("x")
         logging.getLogger("a").error("y")
         log.configure()
+
+
+def test_the_count_of_dropped_lines_is_not_dropped(monkeypatch):
+    """The line that tells it is said while the queue is full."""
+    out, held = [], threading.Event()
+
+    def write(text):
+        held.wait(10)
+        out.append(json.loads(text))
+
+    monkeypatch.setattr(log, "_writer", log._Writer())
+    monkeypatch.setattr(log, "_write", write)
+    monkeypatch.setattr(log, "MOST_WAITING", 3)
+    log.configure()
+    for _ in range(20):
+        structlog.get_logger().info("x")
+    held.set()
+
+    def told():
+        return sum(line.get("lines", 1) for line in list(out))
+
+    eventually(lambda: told() >= 20)
+    assert told() == 20
