@@ -54,7 +54,7 @@ ROWS: Mapping[str, Row] = {
         ),
         Row("request_seconds", "How long the API took for whole answers.", {}, FAST_S),
         Row("rate_wait_seconds", "Seconds that requests to the API waited for their turn.", {}),
-        Row("records_seen", "Records that answers showed and that were compared with what is remembered.", _RESOURCE),
+        Row("records_seen", "Records that answers showed, or said to be the same.", _RESOURCE),
         Row("records_unchanged", "Records that were compared, and were as remembered.", _RESOURCE),
         Row("records_quarantined", "Records set aside since they cannot be followed, each time anew.", _RESOURCE),
         Row("records_late", "Changes that a sweep found and that increments should have shown.", _RESOURCE),
