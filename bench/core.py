@@ -52,7 +52,7 @@ WORKS = (
 
 def plan(*, emit: bool = False) -> Plan:
     """Follow clients, with one sink, and without sweeps or counts that nobody asked for."""
-    watch = Watch(RESOURCES[STREAM.resource], 60.0, NEVER_S, 0.0, emit_first=emit, count_every=NEVER_S)
+    watch = Watch(RESOURCES[STREAM.resource], 60.0, NEVER_S, 300.0, emit_first=emit, count_every=NEVER_S)
     return Plan({STREAM.resource: watch}, sinks=(Sink("webhook"),))
 
 

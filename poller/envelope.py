@@ -17,7 +17,6 @@ from poller.model import Change, Delivery, Event, Kind, Resource, Stream, format
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
 
 _encode = msgspec.json.encode
-_LINE = bytes.maketrans(b"\n\r", b"  ")
 
 
 def trigger(resource: Resource, kind: Kind) -> str:
@@ -70,13 +69,12 @@ def seal(source: str, stream: Stream, name: str, change: Change, *, ordinal: int
         f'{{"specversion":"1.0","id":"{identity}"{origin_to_subject}{record_id}","time":"{time}"{recorded}'
         f',"sequence":"{sequence:020}"{key}{record_id}","datacontenttype":"application/json"'
     ).encode()
-    record = change.body.translate(_LINE)
     updated = (
         b',"changed":%b,"previous":%b' % (_encode(change.changed), change.previous)
         if change.kind == Kind.UPDATED
         else b""
     )
-    body = b'%b,"data":{"object":%b%b}}' % (head, record, updated)
+    body = b'%b,"data":{"object":%b%b}}' % (head, change.body, updated)
     return Event(sequence, identity, name, stream, change.record_id, now_ms, body)
 
 

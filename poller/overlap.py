@@ -5,6 +5,7 @@ that looks back further than that misses none; what it misses is found by a swee
 steps that double, and the overlap covers all but one in two thousand of the last changes.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 
 Late = tuple[int, ...]
@@ -44,4 +45,4 @@ def span_s(late: Late, least_s: float) -> float:
 
 
 def _step(delay_s: float) -> int:
-    return next((number for number, step_s in enumerate(_STEPS_S) if delay_s <= step_s), len(_STEPS_S) - 1)
+    return min(bisect_left(_STEPS_S, delay_s), len(_STEPS_S) - 1)

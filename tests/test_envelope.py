@@ -79,14 +79,6 @@ def test_created_and_deleted_say_nothing_of_changes(kind):
     assert list(wire["data"]) == ["object"]
 
 
-def test_a_pretty_printed_record_makes_one_line():
-    """Line ends inside it become blanks; strings hold none, as JSON escapes them there."""
-    pretty = b'{\r\n  "id": "a",\n  "note": "one\\ntwo"\n}'
-    body = sealed(CHANGE._replace(kind=Kind.CREATED, body=pretty)).body
-    assert len(body.splitlines()) == 1
-    assert json.loads(body)["data"]["object"] == json.loads(pretty)
-
-
 def test_without_an_upstream_time_the_event_happened_when_it_was_seen():
     """``time`` is never missing."""
     wire = json.loads(sealed(CHANGE._replace(time_ms=None)).body)

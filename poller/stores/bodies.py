@@ -37,10 +37,15 @@ class Codec:
         """These texts of one kind, packed, and the number of the dictionary: made from them where there is none yet."""
         if not texts:
             return 0, []
-        row = self._database.execute("SELECT id FROM dictionary WHERE resource = ?", [kind]).fetchone()
-        number = row[0] if row else self._make(kind, b"".join(texts)[:_DICTIONARY_BYTES])
+        if kind not in self._numbers:
+            self._numbers[kind] = self._number(kind) or self._make(kind, b"".join(texts)[:_DICTIONARY_BYTES])
+        number = self._numbers[kind]
         pack = self._packing(number).pack
         return number, [pack(text) for text in texts]
+
+    def _number(self, kind: str) -> int:
+        row = self._database.execute("SELECT id FROM dictionary WHERE resource = ?", [kind]).fetchone()
+        return int(row[0]) if row else 0
 
     def _make(self, kind: str, text: bytes) -> int:
         cursor = self._database.execute("INSERT INTO dictionary (resource, bytes) VALUES (?, ?)", [kind, text])
@@ -48,6 +53,7 @@ class Codec:
 
     def forget(self) -> None:
         """Read dictionaries anew: one that was made in a transaction that failed is not there."""
+        self._numbers: dict[str, int] = {}
         self._known: dict[int, _Packing] = {}
 
     def next_number(self) -> int:

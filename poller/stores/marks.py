@@ -116,7 +116,10 @@ def forget(connection: Connection, number: int) -> None:
 
 
 def _marks(found: Iterable[tuple[Any, ...]]) -> dict[str, Mark]:
-    return {row[0]: Mark(row[0], row[1], row[2], _STATES[row[3]], row[4], row[5]) for row in found}
+    return {
+        one: Mark(one, updated_ms, digest, _STATES[state], parent, body)
+        for one, updated_ms, digest, state, parent, body in found
+    }
 
 
 def _list(values: Iterable[str | int]) -> str:

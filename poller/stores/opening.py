@@ -6,15 +6,14 @@ file itself is never opened but by SQLite: closing such a handle would drop SQLi
 """
 
 import fcntl
-import json
 import os
 import sqlite3
 import time
 import uuid
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import msgspec
 from sqlite_utils import Database
 
 from poller.stores.schema import APPLICATION_ID, VERSION, migrations
@@ -73,8 +72,7 @@ class OlderError(LostError):
     """The state is whole, but older than it was: a restored backup, or a log that was deleted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Marker:
+class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the lock file says: who holds the state, which state it is, and how it was left."""
 
     pid: int = 0
@@ -106,8 +104,8 @@ class Lock:
         if not text:
             return Marker()
         try:
-            return Marker(**json.loads(text))
-        except (ValueError, TypeError):
+            return msgspec.json.decode(text, type=Marker)
+        except msgspec.MsgspecError:
             return Marker(state="unknown", clean=False)
 
     def write(self, marker: Marker) -> None:
@@ -120,10 +118,10 @@ class Lock:
 
         Not synced: after a power cut it may say less than is true, which does no harm.
         """
-        self._put(replace(self.read(), sequence=sequence))
+        self._put(msgspec.structs.replace(self.read(), sequence=sequence))
 
     def _put(self, marker: Marker) -> None:
-        text = json.dumps(asdict(marker)).encode() + b"\n"
+        text = msgspec.json.encode(marker) + b"\n"
         os.ftruncate(self._file, os.pwrite(self._file, text, 0))
 
     def release(self) -> None:

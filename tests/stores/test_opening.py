@@ -42,7 +42,7 @@ def lock_file(path):
 
 def unclean(path):
     """As after a kill."""
-    lock_file(path).write_text(lock_file(path).read_text().replace('"clean": true', '"clean": false'))
+    lock_file(path).write_text(json.dumps(json.loads(lock_file(path).read_text()) | {"clean": False}))
 
 
 def refused(opened, path, kind, code, words):
