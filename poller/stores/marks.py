@@ -14,15 +14,8 @@ from poller.stores.bodies import Codec
 
 _MARK = "id, updated_ms, digest, state, parent, body"
 _STATES = tuple(State)
-_SAVE_BODY = """
-  INSERT INTO body VALUES (?, ?, ?)
-  ON CONFLICT (id) DO UPDATE SET dictionary = excluded.dictionary, bytes = excluded.bytes
-"""
-_SAVE_MARK = f"""
-  INSERT INTO mark (stream, {_MARK}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, id) DO UPDATE SET
-    updated_ms = excluded.updated_ms, digest = excluded.digest, state = excluded.state,
-    parent = excluded.parent, body = excluded.body
-"""
+_SAVE_BODY = "INSERT OR REPLACE INTO body VALUES (?, ?, ?)"
+_SAVE_MARK = f"INSERT OR REPLACE INTO mark (stream, {_MARK}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 def some(connection: Connection, number: int, ids: Collection[str]) -> dict[str, Mark]:
