@@ -351,7 +351,7 @@ Webhook._post = crash
 """,
     "in the source": """
 from poller.sources.spaceinvoices import SpaceInvoices
-def crash(self, url, parent):
+def crash(self, url, *_):
     raise RuntimeError(f"cannot {self._headers} to {url}")
 SpaceInvoices._try = crash
 """,

@@ -232,10 +232,8 @@ def test_fault_58_a_sink_is_renamed_by_a_reload_while_events_wait_for_it(tmp_pat
             assert poller.log("sink.unknown")[0]["pending"] == 1
             account.create(org, "clients")
             poller.until(lambda: len(receiver.records) == 2)
-            assert site.query("SELECT sink, state FROM delivery ORDER BY sequence") == [
-                ("old", "pending"),
-                ("new", "delivered"),
-            ]
+            states = "SELECT sink, state FROM delivery ORDER BY sequence"
+            poller.until(lambda: site.query(states) == [("old", "pending"), ("new", "delivered")])
             edit(site, "[sinks.new]", "[sinks.old]")
             assert hang_up(poller) is True
             assert site.run("resume", "old").code == 0
