@@ -38,7 +38,7 @@ NAMED = {
     *(f"{when} the lock file is written" for when in ("before", "after")),
     *("before BEGIN", "within COMMIT", "within the lock file"),
 }
-ABOUT = {"stream", "mark", "body", "event", "delivery", "sink", "meta", "VACUUM"}
+ABOUT = {"stream", "mark", "body", "event", "delivery", "sink", "meta"}
 """Where processes have to have died, among other places: at these points, and at statements about these tables."""
 
 
