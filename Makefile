@@ -4,7 +4,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv
 BIN := $(VENV)/bin
-PEERS := dlt tap target
+PEERS := poller dlt tap target
 INSTALLED := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -74,6 +74,13 @@ install: $(INSTALLED) ## Make .venv; the other targets do so by themselves
 clean: ## Remove .venv and all caches
 	@rm -rf $(VENV) .venv-peers mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/loopback/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv-peers/poller/.installed: pyproject.toml requirements.lock
+	@echo "Installing into .venv-peers/poller ..." >&2
+	@$(PYTHON) -m venv .venv-peers/poller
+	@.venv-peers/poller/bin/python -m pip install -qq --require-hashes -r requirements.lock
+	@.venv-peers/poller/bin/python -m pip install -qq --no-deps -e .
+	@touch $@
 
 .venv-peers/%/.installed: bench/peers/requirements-%.txt
 	@echo "Installing into .venv-peers/$* ..." >&2

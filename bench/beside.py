@@ -24,6 +24,7 @@ from publish import publish
 PEERS = Path(__file__).parent / "peers"
 DOCS = Path(__file__).parent.parent / "docs"
 VENVS = Path(__file__).parent.parent / ".venv-peers"
+POLLER_COMMAND = (str(VENVS / "poller/bin/python"), "-m", "poller")
 SHOWN = ("dlt", "duckdb", "singer-sdk", "target-jsonl")
 POLLER = """
 [source]
@@ -99,7 +100,7 @@ def _poller(folder: Path, upstream: Mapping[str, str], *, full: bool) -> Peer:
     others = "\n".join(f"{name} = false" for name in OTHERS)
     config = folder / "config.toml"
     config.write_text(POLLER.format(folder=folder, url=upstream["url"], org=upstream["org"], others=others))
-    command = [sys.executable, "-m", "poller", "--config", str(config), "once", *(["--sweep"] if full else [])]
+    command = [*POLLER_COMMAND, "--config", str(config), "once", *(["--sweep"] if full else [])]
     name = "poller once --sweep" if full else "poller once"
     return Peer(name, partial(_pipe, command, folder=folder), partial(_untold, folder / "events.jsonl"))
 
@@ -229,7 +230,7 @@ def compare(records: int) -> list[Table]:
 
 
 def _sweeping(folder: Path) -> list[str]:
-    return [sys.executable, "-m", "poller", "--config", str(folder / "config.toml"), "once", "--sweep"]
+    return [*POLLER_COMMAND, "--config", str(folder / "config.toml"), "once", "--sweep"]
 
 
 def _took(name: str, spent: Spent) -> Figure:
