@@ -172,6 +172,7 @@ def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
         ("held", now_ms + DAY_MS),
     ]
     assert store.release("big", Decision.APPROVE, now_ms + DAY_MS + 1) == 3
+    assert rows(store, "state, settled_ms") == [("pending", None)] * 5
     assert rows(store, "due_ms") == [(now_ms,)] * 2 + [(now_ms + DAY_MS + 1,)] * 3
     due = store.due("a", now_ms + DAY_MS + 1, 10)
     assert [one.sequence for one in due] == [*flood, *late]
