@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sqlite_utils import Database
-from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdCompressor, ZstdDecompressor
+from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdCompressor, ZstdDecompressor, ZstdError
+
+from poller.stores import StoreError
 
 _DICTIONARY_BYTES = 8192
 _LEVEL = -1
@@ -62,12 +64,19 @@ class Codec:
         return int(self._last)
 
     def unpack(self, packed: bytes, dictionary: int) -> bytes:
-        """A text as it was. Raises ``ZstdError`` for what was not packed so."""
-        return self._packing(dictionary).unpack(packed) if dictionary else packed
+        """A text as it was. Raises ``StoreError`` for what was not packed so."""
+        try:
+            return self._packing(dictionary).unpack(packed) if dictionary else packed
+        except ZstdError as error:
+            raise StoreError(
+                f"the state is damaged: what is packed cannot be read ({error}); see poller verify"
+            ) from error
 
     def _packing(self, dictionary: int) -> _Packing:
         if dictionary not in self._known:
             row = self._database.execute("SELECT bytes FROM dictionary WHERE id = ?", [dictionary]).fetchone()
+            if row is None:
+                raise StoreError(f"the state is damaged: dictionary {dictionary} is missing; see poller verify")
             self._known[dictionary] = packing(row[0])
         return self._known[dictionary]
 

@@ -10,14 +10,13 @@ from sqlite3 import Connection
 
 import msgspec
 from sqlite_utils import Database
-from zstandard import ZstdError
 
 from poller import envelope, retry, route
 from poller.breaker import Breaker
 from poller.diff import digest
 from poller.model import Stream, format_time
 from poller.plan import Order, Target
-from poller.stores import rows
+from poller.stores import StoreError, rows
 from poller.stores.bodies import Codec
 from poller.stores.schema import migrations
 
@@ -151,7 +150,7 @@ def _bodies(connection: Connection) -> Iterator[str]:
         try:
             body = codec.unpack(packed, dictionary)
             well = digest(body) == remembered and msgspec.json.decode(body, type=_Object).id == record
-        except (ZstdError, *_NOT_JSON):
+        except (StoreError, *_NOT_JSON):
             well = False
         if not well:
             yield f"the last body of record {record} is not what its mark says"
@@ -185,7 +184,7 @@ def _events(connection: Connection) -> Iterator[str]:
     ):
         try:
             well = _says(_told(codec.unpack(body, dictionary)), name, *columns)
-        except (ZstdError, *_NOT_JSON):
+        except (StoreError, *_NOT_JSON):
             well = False
         if not well:
             yield f"event {name} is not what its bytes say"

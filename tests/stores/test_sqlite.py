@@ -573,3 +573,12 @@ def test_a_disk_that_is_gone_is_trouble_of_the_state(store, monkeypatch):
     monkeypatch.setattr("os.statvfs", gone)
     with pytest.raises(StoreError, match="Input/output error"):
         store.load()
+
+
+@pytest.mark.parametrize("damage", ["body = x'00'", "dictionary = 99"])
+def test_an_event_that_cannot_be_unpacked_is_damage(store, feed, make_record, damage):
+    """It is told as trouble of the state, and not sent in some other shape."""
+    feed.show(make_record("a"))
+    store._run(f"UPDATE event SET {damage}")
+    with pytest.raises(StoreError, match=r"the state is damaged.*see poller verify"):
+        store.due("a", 2**60, 9)
