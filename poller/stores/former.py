@@ -15,7 +15,7 @@ _WINDOW_BITS = 14
 
 def repack(db: Database) -> None:
     """Pack the last bodies by zstd instead of zlib, against the same dictionaries."""
-    texts = {0: b"", **dict(db.execute("SELECT id, bytes FROM dictionary").fetchall())}
+    texts = dict(db.execute("SELECT id, bytes FROM dictionary").fetchall())
     packings = {number: packing(text) for number, text in texts.items()}
 
     def repacked(dictionary: int, packed: bytes) -> bytes:
