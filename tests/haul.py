@@ -35,7 +35,7 @@ TROUBLE = [
     answer(401, **ANSWER),
     noise(f"HTTP/1.1 {SECRETS['answer']}\r\n\r\n".encode()),
     reset(),
-    close(),
+    *[close()] * 9,  # eight threads may meet one on a kept connection, and ask again at once: the ninth is told
     hang(),
 ]
 
@@ -174,7 +174,7 @@ def life(haul, site, account, api):
         poller.until(lambda: poller.log("record.quarantined"), 60)
         _commands(haul, site, poller)
         _files(haul, site)
-        poller.until(lambda: "the deadline of 1 s passed" in poller.err, 60)  # the last of the receiver's trouble
+        poller.until(lambda: "the deadline of " in poller.err, 60)  # the last of the receiver's trouble
         poller.signal(SIGABRT)
         done = poller.wait()
     haul.keep("the daemon (out)", done.out, private=True)
