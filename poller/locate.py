@@ -5,7 +5,8 @@ of a stretch of ids, less what is missing above the other, is gone within it. So
 remembered finds one record of 10,000 with five or six counts and two pages; its counts serve all that are gone at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
@@ -37,6 +38,16 @@ class Ranks(NamedTuple):
     def above(self, place: int) -> int:
         """How many live records are remembered from this place on."""
         return max(self.live - self.page * place, 0)
+
+
+def ranked(live: Iterable[tuple[str, str]], page: int) -> dict[str, Ranks]:
+    """The ranks of live records, given by parent and id in order of ids: those of each listing, by parent."""
+    counts, ids = Counter[str](), dict[str, list[str]]()
+    for parent, one in live:
+        counts[parent] += 1
+        if counts[parent] % page == 0:
+            ids.setdefault(parent, []).append(one)
+    return {parent: Ranks(count, page, tuple(ids.get(parent, ()))) for parent, count in counts.items()}
 
 
 class Known(NamedTuple):

@@ -1,6 +1,5 @@
 """What is remembered of records: marks, last bodies, quarantine. Within a transaction that the store has begun."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from sqlite3 import Connection
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import msgspec
 
 from poller.diff import Finding
-from poller.locate import Ranks
 from poller.model import Mark, Quarantined, State
 from poller.stores.bodies import Codec
 
@@ -51,16 +49,10 @@ def missing(connection: Connection, number: int, after: str, limit: int) -> list
     return list(_marks(connection.execute(sql, [number, after, limit])).values())
 
 
-def ranks(connection: Connection, number: int, page: int) -> dict[str, Ranks]:
-    """The ranks of the live marks of each listing, by parent."""
-    live, ids = Counter[str](), dict[str, list[str]]()
-    for parent, one in connection.execute(
-        "SELECT parent, id FROM mark WHERE stream = ? AND state = 0 ORDER BY id", [number]
-    ):
-        live[parent] += 1
-        if live[parent] % page == 0:
-            ids.setdefault(parent, []).append(one)
-    return {parent: Ranks(count, page, tuple(ids.get(parent, ()))) for parent, count in live.items()}
+def live_after(connection: Connection, number: int, after: str, limit: int) -> list[tuple[str, str]]:
+    """The parents and ids of live marks with ids above ``after``, in order of ids."""
+    sql = "SELECT parent, id FROM mark WHERE stream = ? AND id > ? AND state = 0 ORDER BY id LIMIT ?"
+    return connection.execute(sql, [number, after, limit]).fetchall()
 
 
 def bodies(connection: Connection, codec: Codec, of: Iterable[Mark]) -> dict[str, bytes]:

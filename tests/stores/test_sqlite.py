@@ -15,7 +15,19 @@ from unpacked import unpacking
 from poller.diff import Finding, digest
 from poller.locate import Ranks
 from poller.model import Mark, Quarantined, State, Stream
-from poller.stores import Decision, Keep, Pass, Progress, Settlement, Standing, Step, StoreError, Sweeping, Verdict
+from poller.stores import (
+    Decision,
+    Keep,
+    Pass,
+    Progress,
+    Settlement,
+    Standing,
+    Step,
+    StoreError,
+    Sweeping,
+    Verdict,
+    sqlite,
+)
 from poller.stores.selection import Selection
 
 DAY_MS = 86_400_000
@@ -165,8 +177,10 @@ def test_marks_are_those_asked_for(store, feed, make_record):
     assert store.marks(Stream("o", "items"), ["a"]) == {}
 
 
-def test_ranks_are_of_live_marks_by_listing(store, feed, make_record):
-    """Every so many-th id of each, in order; what is deleted or missing has none."""
+@pytest.mark.parametrize("chunk", [1, 3, 10_000])
+def test_ranks_are_of_live_marks_by_listing(store, feed, make_record, monkeypatch, chunk):
+    """Every so many-th id of each, in order; what is deleted or missing has none. They are read by chunks."""
+    monkeypatch.setattr(sqlite, "CHUNK_MARKS", chunk)
     assert store.ranks(feed.stream, 2) == {}
     feed.show(*(make_record(one) for one in "gcabfde"), make_record("aa", deleted=True))
     feed.set_states(State.MISSING, "d")
