@@ -26,7 +26,7 @@ from poller.stores import (
     StoreError,
     Sweeping,
     Verdict,
-    sqlite,
+    loops,
 )
 from poller.stores.selection import Selection
 
@@ -180,7 +180,7 @@ def test_marks_are_those_asked_for(store, feed, make_record):
 @pytest.mark.parametrize("chunk", [1, 3, 10_000])
 def test_ranks_are_of_live_marks_by_listing(store, feed, make_record, monkeypatch, chunk):
     """Every so many-th id of each, in order; what is deleted or missing has none. They are read by chunks."""
-    monkeypatch.setattr(sqlite, "CHUNK_MARKS", chunk)
+    monkeypatch.setattr(loops, "CHUNK_MARKS", chunk)
     assert store.ranks(feed.stream, 2) == {}
     feed.show(*(make_record(one) for one in "gcabfde"), make_record("aa", deleted=True))
     feed.set_states(State.MISSING, "d")
