@@ -18,8 +18,8 @@ LEAST_RATE = 0.5
 BURST_S, CAREFUL_BURST_S = 1.0, 0.1
 """How much of unused time is kept for a burst; the second once a request was refused, whose limit may be by window."""
 GATHER_SHARE = 0.25
-"""Who is early waits for this share of a burst beyond its turn, so that what it asks next goes at once: requests in rows
-of 25 take a quarter less of CPU than as many with 10 ms of sleep before each (measured on a sweep, 100 a second)."""
+"""Who is early waits for this share of a burst beyond its turn, so that what it asks next goes at once. A sweep at 100
+requests a second, in rows of 25, took a sixth less of CPU than with a sleep before each."""
 PAUSE_S = 0.25
 """How long all wait after a refusal that does not say for how long: what is left of a window is likely less."""
 

@@ -182,5 +182,7 @@ def restore(life: Life) -> None:
         life.path.with_name(life.path.name + end).unlink(missing_ok=True)
     shutil.copyfile(life.backup, life.path)
     life.ledger.restore(life.saved)
+    for receiver in life.receivers.values():
+        receiver.notices.clear()  # what was told since is told anew, and recorded anew
     life.restoring = True
     life.start(life.points.doom)
