@@ -11,6 +11,7 @@ from poller.simulator import faults
 from poller.sources import Denied, Incomplete, Increment, SourceError, Unreachable, spaceinvoices
 
 BAD = {"no id": lambda row: row | {"id": f"not an id: {row['id']}"}, "no JSON": lambda row: row | {"total": nan}}
+
 # Answers that are no pages: what came before stands, nothing of them is used
 
 
