@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from memory import T0, T1, Memory, record
+from remembered import T0, T1, Memory, record
 
 from poller.diff import Rules, digest
 from poller.model import Mark, parse_time

@@ -1,7 +1,7 @@
 """A record is created, deleted, restored, lost, found again or unreadable: what is told and remembered of it."""
 
 import pytest
-from memory import T0, T1, T2, Memory, record
+from remembered import T0, T1, T2, Memory, record
 
 from poller.diff import Rules, compare, digest, vanished
 from poller.model import Kind, Mark, State, format_time, parse_time

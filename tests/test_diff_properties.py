@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
-from memory import T0, T1, T2, Memory, record
+from remembered import T0, T1, T2, Memory, record
 
 from poller.diff import differing
 from poller.model import Kind, parse_time

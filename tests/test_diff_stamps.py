@@ -1,7 +1,7 @@
 """Listings of ids and stamps: whom to ask for whole, who is back, who is missing, and when that is too many."""
 
 import pytest
-from memory import T0, T1, T2, record
+from remembered import T0, T1, T2, record
 
 from poller.diff import absent, holds, newest, returned, suspects
 from poller.model import Mark, Record, State, parse_time

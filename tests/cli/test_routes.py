@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from process import NOWHERE, SECRET, TOKEN, Site, only, webhook
+from process import SECRET, TOKEN, Site, only, webhook
 from receiver import Receiver, answer
 from systems.coupontools import CLIENT_ID, CLIENT_SECRET, Coupontools
 from systems.server import instead
@@ -220,7 +220,7 @@ def test_try_a_receiver_that_does_not_take_it(tmp_path, it):
     """Exit 1."""
     with Receiver(answer(503)) as receiver:
         tables = webhook("hook", receiver.url) + '[[route]]\nname = "all"\non = ["*"]\nto = ["hook"]\n'
-        done = here(Site(tmp_path, NOWHERE, tables), "try", "all", "--send")
+        done = here(Site(tmp_path, "http://127.0.0.1:9/v1", tables), "try", "all", "--send")
         assert len(receiver.records) == 1
     assert done.exit_code == 1
     assert done.output.splitlines()[-1] == "hook: NOT NOW: status 503: the receiver is not available"
@@ -285,7 +285,7 @@ def test_a_test_that_is_not_there(it):
 
 def test_a_test_of_a_file(tmp_path):
     """With what it says of the record; a file that is not there, or no event, is a failure."""
-    site = Site(tmp_path, NOWHERE)
+    site = Site(tmp_path, "http://127.0.0.1:9/v1")
     (tmp_path / "event.json").write_text(here(site, "sample", "item.created").output)
     tests = "".join(
         f'[[test]]\nname = "{name}"\nfile = "{tmp_path}/{name}.json"\ndata = {{ name = "x" }}\nto = []\n'
@@ -302,7 +302,7 @@ def test_a_test_of_a_file(tmp_path):
 
 def test_without_tests(tmp_path):
     """Exit 1: nobody looked at anything."""
-    done = here(Site(tmp_path, NOWHERE), "test")
+    done = here(Site(tmp_path, "http://127.0.0.1:9/v1"), "test")
     assert (done.exit_code, "the configuration has no [[test]]" in done.output) == (1, True)
 
 
@@ -331,7 +331,7 @@ def test_the_actions_of_a_system(tmp_path):
         path = "/notes"
         repeat = "never"
     """
-    site = Site(tmp_path, NOWHERE, own)
+    site = Site(tmp_path, "http://127.0.0.1:9/v1", own)
     assert here(site, "actions", "our crm").output == (
         'Our CRM: [connections.ours] holds nothing\n\nours.note   "Take a Note"\n'
         "  repeat: never: what is not known to be done is parked, for you to decide\n"
