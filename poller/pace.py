@@ -17,6 +17,9 @@ LEAST_RATE = 0.5
 """No refusal makes the rate lower, in requests a second."""
 BURST_S, CAREFUL_BURST_S = 1.0, 0.1
 """How much of unused time is kept for a burst; the second once a request was refused, whose limit may be by window."""
+GATHER_SHARE = 0.25
+"""Who is early waits for this share of a burst beyond its turn, so that what it asks next goes at once: requests in rows
+of 25 take a quarter less of CPU than as many with 10 ms of sleep before each (measured on a sweep, 100 a second)."""
 PAUSE_S = 0.25
 """How long all wait after a refusal that does not say for how long: what is left of a window is likely less."""
 
@@ -43,8 +46,9 @@ class Pace(NamedTuple):
 def taken(pace: Pace, now_s: float) -> tuple[float, Pace]:
     """How far off the next turn is, in seconds, and the pace once that turn is taken."""
     full_s = max(pace.full_s, now_s) + 1 / pace.rate
-    delay_s = max(full_s - now_s - pace.burst_s, pace.open_s - now_s, 0.0)
-    return delay_s, pace._replace(full_s=full_s)
+    early_s = full_s - now_s - pace.burst_s
+    wait_s = early_s + GATHER_SHARE * pace.burst_s if early_s > 0 else 0.0
+    return max(wait_s, pace.open_s - now_s), pace._replace(full_s=full_s)
 
 
 def held(pace: Pace, until_s: float) -> Pace:

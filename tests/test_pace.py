@@ -51,6 +51,26 @@ def test_a_refused_key_makes_up_for_less():
     assert delays[6] == 0 < delays[7]
 
 
+@pytest.mark.parametrize(("rate", "together"), [(100.0, 25), (20.0, 5), (1.0, 1), (0.5, 1)])
+def test_who_is_early_goes_on_in_rows(rate, together):
+    """The rate is what it was, and there is one wait for a quarter of a second's worth of requests."""
+    now, now_s, turns, waits = Pace(rate, rate, 0.0), 0.0, 0, 0
+    while now_s < 100:
+        delay_s, now = pace.taken(now, now_s)
+        now_s, turns, waits = now_s + delay_s, turns + 1, waits + (delay_s > 0)
+    assert turns == pytest.approx(rate * (100 + now.burst_s), abs=together + 1)
+    assert together <= turns / waits <= together + 1
+
+
+def test_the_rows_of_a_refused_key_are_short():
+    """Within what it may make up for, so that no turn is lost."""
+    now, now_s, turns = pace.refused(FULL, 0.0, 0.0), 10.0, 0
+    while now_s < 20:
+        delay_s, now = pace.taken(now, now_s)
+        now_s, turns = now_s + delay_s, turns + 1
+    assert turns == pytest.approx(75 * 10.1, abs=4)
+
+
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=200), st.floats(0.1, 100))
 def test_the_rate_stays_between_its_bounds(answers, ceiling):
     """Whatever the API answers: no more than is allowed, and never nothing."""

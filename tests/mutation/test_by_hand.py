@@ -8,7 +8,7 @@ import sys
 import pytest
 from mutated import ROOT, mutate
 
-OUTBOX, DEPARTURE, SQLITE = (f"poller/stores/{name}.py" for name in ("outbox", "departure", "sqlite"))
+OUTBOX, DEPARTURE, LOOPS = (f"poller/stores/{name}.py" for name in ("outbox", "departure", "loops"))
 MARKS, STREAMS, TRANSACTION = (f"poller/stores/{name}.py" for name in ("marks", "streams", "transaction"))
 BREAKER, DIFF, ENVELOPE, RETRY = (f"poller/{name}.py" for name in ("breaker", "diff", "envelope", "retry"))
 
@@ -152,8 +152,8 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (TRANSACTION, 'self._connection.execute("COMMIT")', "pass"),
         (TRANSACTION, 'connection.execute("ROLLBACK")', "pass"),
         (TRANSACTION, "if connection.in_transaction:", "if True:"),
-        (SQLITE, "self._stream_ids.clear()", "pass"),
-        (SQLITE, "self._codec.forget()", "pass"),
+        (LOOPS, "self._stream_ids.clear()", "pass"),
+        (LOOPS, "self._codec.forget()", "pass"),
         (TRANSACTION, "except BaseException", "except Exception"),
         (TRANSACTION, "_undone()\n                raise", "_undone()"),
         (

@@ -6,7 +6,7 @@ from stored import reopened
 from poller.diff import Finding, digest
 from poller.locate import Ranks
 from poller.model import Mark, Quarantined, State, Stream
-from poller.stores import Progress, Step, sqlite
+from poller.stores import Progress, Step, loops
 
 # Marks
 
@@ -22,7 +22,7 @@ def test_marks_are_those_asked_for(store, feed, make_record):
 @pytest.mark.parametrize("chunk", [1, 3, 10_000])
 def test_ranks_are_of_live_marks_by_listing(store, feed, make_record, monkeypatch, chunk):
     """Every so many-th id of each, in order; what is deleted or missing has none. They are read by chunks."""
-    monkeypatch.setattr(sqlite, "CHUNK_MARKS", chunk)
+    monkeypatch.setattr(loops, "CHUNK_MARKS", chunk)
     assert store.ranks(feed.stream, 2) == {}
     feed.show(*(make_record(one) for one in "gcabfde"), make_record("aa", deleted=True))
     feed.set_states(State.MISSING, "d")
