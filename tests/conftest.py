@@ -24,8 +24,8 @@ LONG_TESTS = (
 
 LONG_FILES = (
     "tests/test_loopback_end_to_end.py",
-    "tests/test_cli.py",
-    "tests/test_cli_queue.py",
+    "tests/cli/test_queue.py",
+    "tests/cli/test_decisions.py",
     "tests/test_limits.py",
     "tests/test_daemon.py",
     "tests/test_actions_killed.py",

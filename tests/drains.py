@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from structlog.testing import capture_logs
 
 from poller.deliver import IDLE_S, Drain
-from poller.model import Change, Delivered, Kind, Stream
+from poller.model import Change, Delivered, Kind, Later, Refused, Stream
 from poller.plan import Order, Target
 from poller.stores import Outgoing, Progress, Step
 from poller.stores.sqlite import SqliteStore
@@ -21,6 +21,7 @@ from poller.stores.sqlite import SqliteStore
 MEMORY = "/dev/shm"
 NOW_MS = 1_790_000_000_000
 DAY_S = 86_400
+SLOW, NO, STRANGE = Later("no answer"), Refused("400"), Refused("401: wrong?", strange=True)
 
 
 class Clock:
@@ -186,3 +187,9 @@ def rig(folder: Path, executor: Executor | None = None, seed: int | None = None)
             made.sink.open.set()
             made.queue.finish(5)
             made.store.close()
+
+
+def delays_s(rig, told):
+    """How long after it was told each event arrived, in seconds; ``told`` gives times by name."""
+    arrived = dict(zip(rig.sink.sent[::-1], rig.sink.times_ms[::-1], strict=True))
+    return {name: (arrived[name] - time_ms) / 1000 for name, time_ms in told.items()}

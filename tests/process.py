@@ -26,6 +26,8 @@ import poller
 
 TOKEN = "canary-token-" + "t" * 51
 SECRET = "whsec_Y2FuYXJ5LXNlY3JldC1vZi10d2VudHktZm91cg=="
+NOWHERE = "http://127.0.0.1:9/v1"
+"""The address of an API that is not there."""
 
 _MAIN = "\nfrom poller.cli import main\nmain(prog_name='poller')\n"
 
@@ -266,6 +268,12 @@ def lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """The bytes of every file below a folder, but for outputs and the configuration."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(("run-", "config"))]
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def only(*resources: str) -> str:

@@ -51,7 +51,7 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (OUTBOX, "delivered_ms = iif(?3, ?4, delivered_ms)", "delivered_ms = ?4"),
         (OUTBOX, "?3, iif(?3, ?4, NULL)", "?3, ?4"),
     ],
-    "stores/test_routes.py::test_the_results_of_steps_are_there_at_the_next_send": [
+    "stores/test_steps.py::test_the_results_of_steps_are_there_at_the_next_send": [
         (OUTBOX, "DO UPDATE SET results = excluded.results", "DO NOTHING"),
         (
             OUTBOX,
@@ -59,7 +59,7 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
             'DELETE FROM step WHERE sequence <> ? AND sink = ? AND route = ?",\n        [(after',
         ),
     ],
-    "stores/test_routes.py::test_only_what_is_about_to_be_sent_has_begun": [
+    "stores/test_steps.py::test_only_what_is_about_to_be_sent_has_begun": [
         (
             OUTBOX,
             "begun = 1 WHERE sink = ? AND sequence = ? AND route = ?",
@@ -86,7 +86,7 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (OUTBOX, "state = 'pending' AND due_ms > ?2 AND ?3", "state = 'pending' AND ?3"),
         (OUTBOX, 'DO UPDATE SET breaker = ?2",', 'DO NOTHING",'),
     ],
-    "stores/test_routes.py::test_what_is_delayed_is_neither_due_nor_hurried_nor_expired": [
+    "stores/test_delays.py::test_what_is_delayed_is_neither_due_nor_hurried_nor_expired": [
         (OUTBOX, '\n        "AND turn <= ?2 * 1000"', ""),
     ],
     "stores/test_outbox.py::test_parked_deliveries_can_be_sent_again": [
@@ -95,17 +95,16 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (OUTBOX, ", settled_ms = NULL\n", "\n"),
         (OUTBOX, "(turn + place, now_ms", "(turn - place, now_ms"),
     ],
-    "stores/test_sqlite.py::test_fault_43_equal_changes_have_ordinals": [
+    "stores/test_events.py::test_fault_43_equal_changes_have_ordinals": [
         (OUTBOX, " ON CONFLICT (id) DO NOTHING", ""),
     ],
-    "stores/test_sqlite.py::test_a_state_keeps_its_name": [
+    "stores/test_commits.py::test_a_state_keeps_its_name": [
         (OUTBOX, "SET value = ? WHERE key = 'sequence'", "SET value = ?"),
     ],
-    "stores/test_routes.py::test_a_pace_is_kept_over_commits": [
+    "stores/test_delays.py::test_a_pace_is_kept_over_commits": [
         (DEPARTURE, "INSERT OR REPLACE INTO route", "INSERT OR IGNORE INTO route"),
     ],
     "stores/test_routes.py": [
-        (DEPARTURE, "held FROM route WHERE name = ?", "held FROM route WHERE (name = ? OR 1)"),
         (
             DEPARTURE,
             'FROM delivery WHERE sequence = ? AND sink = ? AND route = ?", parked[:3])\n    entered',
@@ -117,6 +116,9 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
             'FROM delivery WHERE sequence = ? AND sink = ? AND (route = ? OR 1)", parked[:3])\n    entered',
         ),
         (DEPARTURE, "DELETE FROM delivery WHERE sequence = ?", "DELETE FROM delivery WHERE (sequence = ? OR 1)"),
+    ],
+    "stores/test_floods.py": [
+        (DEPARTURE, "held FROM route WHERE name = ?", "held FROM route WHERE (name = ? OR 1)"),
         (DEPARTURE, "WHERE route = ? AND state = 'held' ORDER", "WHERE route = ? ORDER"),
         (DEPARTURE, "WHERE route = ? AND state = 'held' ORDER", "WHERE (route = ? OR 1) AND state = 'held' ORDER"),
         (DEPARTURE, 'ORDER BY turn"', 'ORDER BY turn DESC"'),
@@ -129,17 +131,23 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (DEPARTURE, "DELETE FROM delivery WHERE route = ? AND state = 'held'", "DELETE FROM delivery WHERE route = ?"),
         (DEPARTURE, "DELETE FROM delivery WHERE route = ? AND", "DELETE FROM delivery WHERE (route = ? OR 1) AND"),
     ],
-    "stores/test_sqlite.py": [
+    "stores/test_streams.py": [
         (STREAMS, "decision = iif(?, NULL, decision)\n  WHERE id = ?", "decision = iif(?, NULL, NULL)\n  WHERE id = ?"),
         (
             STREAMS,
             "decision = iif(?, NULL, decision)\n  WHERE id = ?",
             "decision = iif(?, NULL, decision)\n  WHERE (id = ? OR 1)",
         ),
-        (MARKS, "INSERT OR REPLACE INTO body", "INSERT OR IGNORE INTO body"),
-        (MARKS, "INSERT OR REPLACE INTO mark", "INSERT OR IGNORE INTO mark"),
         (MARKS, 'FROM mark WHERE stream = ? AND id = ?)"', 'FROM mark WHERE (stream = ? OR 1) AND id = ?)"'),
+    ],
+    "stores/test_marks.py": [
+        (MARKS, "INSERT OR REPLACE INTO mark", "INSERT OR IGNORE INTO mark"),
         (MARKS, "INSERT OR REPLACE INTO quarantine", "INSERT OR IGNORE INTO quarantine"),
+    ],
+    "stores/test_bodies.py": [
+        (MARKS, "INSERT OR REPLACE INTO body", "INSERT OR IGNORE INTO body"),
+    ],
+    "stores/test_commits.py": [
         (TRANSACTION, "BEGIN IMMEDIATE", "BEGIN"),
         (TRANSACTION, 'self._connection.execute("COMMIT")', "pass"),
         (TRANSACTION, 'connection.execute("ROLLBACK")', "pass"),
@@ -183,16 +191,18 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (RETRY, "408: _Row(Later", "408: _Row(Refused"),
         (RETRY, "    5: _Row(Later", "    5: _Row(Refused"),
     ],
-    "test_diff.py": [
+    "test_diff_content.py": [
         (DIFF, "Decoder(dict[str, Any], float_hook=Decimal)", "Decoder(dict[str, Any])"),
         (DIFF, "Decoder(float_hook=Decimal)", "Decoder()"),
         (DIFF, 'order="deterministic", ', ""),
         (DIFF, 'decimal_format="number"', 'decimal_format="string"'),
+        (DIFF, 'STAMP = "updatedAt"', 'STAMP = "createdAt"'),
+    ],
+    "test_diff_lives.py": [
         (DIFF, "(msgspec.MsgspecError, ", "("),
         (DIFF, "UnicodeError, ", ""),
         (DIFF, "RecursionError, ", ""),
         (DIFF, "ArithmeticError)", ")"),
-        (DIFF, 'STAMP = "updatedAt"', 'STAMP = "createdAt"'),
     ],
     "test_envelope.py": [
         (ENVELOPE, "cloudevents-batch+json; charset", "cloudevents+json; charset"),

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from hook import SECRET
 from receiver import Receiver, answer, delay, hang, judge
 from standardwebhooks import WebhookVerificationError
 
@@ -13,8 +14,6 @@ from poller import signing
 from poller.model import Delivered, Delivery, Gone, Later, Refused
 from poller.plan import Order
 from poller.sinks.webhook import Config
-
-SECRET = "whsec_" + base64.b64encode(b"thirty-two bytes of a secret key").decode()
 
 
 def one(number, **other):

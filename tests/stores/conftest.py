@@ -110,3 +110,17 @@ def keep():
 @pytest.fixture
 def now_ms():
     return NOW_MS
+
+
+@pytest.fixture
+def show(store, feed, make_record, now_ms):
+    """Commit the creation of these records, each with these targets; their sequences."""
+
+    def show(*names, targets, at_ms=now_ms):
+        step = feed.step(*(make_record(name) for name in names))
+        outgoing = [Outgoing(change, trigger, targets) for change, trigger, _ in step.outgoing]
+        store.commit(feed.stream, Step(Progress(), step.findings, outgoing), at_ms)
+        rows = store._all("SELECT sequence FROM event ORDER BY sequence DESC LIMIT ?", len(names))
+        return [sequence for (sequence,) in rows][::-1]
+
+    return show

@@ -7,18 +7,16 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import pytest
-from drains import DAY_S, NOW_MS, Inline, rig
+from drains import DAY_S, NO, NOW_MS, SLOW, STRANGE, Inline, rig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poller.batch import split
 from poller.breaker import FAILURES
 from poller.deliver import IDLE_S, drain
-from poller.model import Delivered, Gone, Later, Refused
+from poller.model import Delivered, Gone, Later
 from poller.plan import Order
 from poller.retry import BLOCKING_ATTEMPTS
-
-SLOW, NO, STRANGE = Later("no answer"), Refused("400"), Refused("401: wrong?", strange=True)
 
 
 class Together:
