@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 WINDOW = 256
 """Deliveries read ahead; each is the first of its lane, so that none can overtake another."""
+AHEAD_MS = 60_000
+"""What was read so long ago is read anew: meanwhile it may have expired, with a receiver that takes its time."""
 IDLE_S = 30.0
 STORE_RETRY_S = 1.0
 
@@ -63,6 +65,7 @@ class Drain:
     outgoing: Callable[[Notice | None], Sequence[Outgoing]] = lambda _: ()
     rouse: Callable[[], None] = lambda: None
     _ahead: deque[list[Delivery]] = field(default_factory=deque)
+    _ahead_ms: int = 0  # when those were read
     _flying: dict["Future[list[Outcome]]", list[Delivery]] = field(default_factory=dict)
     _company_ms: int | None = None  # until when deliveries wait for company
 
@@ -120,14 +123,14 @@ class Drain:
         future.add_done_callback(lambda _: self.wake.set())
 
     def _refill(self, now_ms: int, wait_s: float) -> bool:
-        if not self._ahead:
+        if not self._ahead or abs(now_ms - self._ahead_ms) > AHEAD_MS:
             size, lanes, free = self.sink.batch_size, self._lanes(), []
             for delivery in self.store.due(self.name, now_ms, max(WINDOW - WINDOW % size, size) + len(lanes)):
                 if delivery.lane not in lanes:
                     lanes.add(delivery.lane)
                     free.append(delivery)
             batches, self._company_ms = compose(free, size, wait_s, now_ms)
-            self._ahead.extend(batches)
+            self._ahead, self._ahead_ms = deque(batches), now_ms
         return bool(self._ahead)
 
     def _lanes(self) -> set[int]:

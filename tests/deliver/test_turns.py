@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from poller import diff, retry
 from poller.breaker import FAILURES, Breaker, wait_s
-from poller.deliver import IDLE_S, drain, settle
+from poller.deliver import AHEAD_MS, IDLE_S, drain, settle
 from poller.model import Delivered, Delivery, Gone, Later, Record, Refused
 from poller.retry import RETRY_AFTER_CEILING_S
-from poller.stores import StoreError
+from poller.stores import Keep, StoreError
 
 
 @pytest.fixture(name="rig")
@@ -79,6 +79,20 @@ def test_nothing_is_sent_twice_while_it_is_under_way(rig):
     rig.sink.open.set()
     rig.run()
     assert sorted(rig.sink.sent) == ["a1", "b1"]
+
+
+@pytest.mark.parametrize(("waited_ms", "sent"), [(AHEAD_MS + 1, ["a1"]), (-AHEAD_MS - 1, ["a1"]), (1, ["a1", "b1"])])
+def test_what_expired_after_it_was_read_is_not_sent(rig, waited_ms, sent):
+    """Where that is long ago; whatever the clock did."""
+    rig.sink.concurrency = 1
+    rig.tell("a1", "b1")
+    rig.sink.open.clear()
+    rig.queue.turn()
+    rig.store.tidy(Keep(pending_s=-DAY_S), rig.clock.now_ms)
+    rig.clock.now_ms += waited_ms
+    rig.sink.open.set()
+    rig.run()
+    assert rig.sink.sent == sent
 
 
 def test_a_hanging_send_holds_only_its_own_lane(rig):
