@@ -71,6 +71,12 @@ def deliver(life: Life, picks: Iterable[int] = ()) -> None:
         life.flights[name].land(pick // len(life.sinks))
 
 
+def land_all(life: Life) -> None:
+    """All that is in the air arrives; a drain settles it with its next turn."""
+    for flights in life.flights.values():
+        flights.land_all()
+
+
 def _turn(life: Life) -> list[float]:
     pauses_s = []
     life.hear()
@@ -87,8 +93,7 @@ def deliver_due(life: Life) -> None:
         pauses_s = _turn(life)
         if not any(queue.flying for queue in life.service.drains) and min(pauses_s) > 0:
             return
-        for flights in life.flights.values():
-            flights.land_all()
+        land_all(life)
     raise AssertionError("the queue does not end")
 
 
@@ -100,8 +105,7 @@ def deliver_all(life: Life) -> None:
             return
         if not any(queue.flying for queue in life.service.drains):
             life.ahead_ms += max(1, _idle_ms(life, min(pauses_s)))
-        for flights in life.flights.values():
-            flights.land_all()
+        land_all(life)
     raise AssertionError("the queue does not end")
 
 
