@@ -1,27 +1,36 @@
-"""A client of httpx's under ``http.py``, and how the body of an answer is read: whole, or as much of it as matters."""
+"""Requests and answers of httpx's under ``http.py``, and how a body is read: whole, or as much of it as matters.
+
+``httpx.Client`` is left out. What it adds to its requests and answers is what must not be here: redirects, cookies,
+what the environment says, and URLs in its log; and it takes as long as all the rest (docs/performance.md).
+"""
 
 import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import monotonic
 
 import httpcore
 import httpx
 
 from poller import __version__
-from poller.connection import CONNECT_S
 from poller.exchange import Exchange, HttpError, Malformed, TooLarge, Unsendable
 from poller.link import Link
 from poller.transport import Transport
 
-# httpx logs whole URLs at INFO, and those of webhooks are secrets.
-logging.getLogger("httpx").setLevel(logging.WARNING)
-logging.getLogger("httpcore").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)  # below, it tells whole URLs, and those of webhooks are secrets
 
 TAIL_S = 2.0  # how long the body is read of an answer whose status is all that matters
 _STEP_BYTES = 1 << 20
+_HEADERS = httpx.Headers(
+    {
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Connection": "keep-alive",
+        "User-Agent": f"poller/{__version__}",
+    }
+)
+"""What a request says where its caller says nothing else."""
 
 
 class Session:
@@ -29,14 +38,7 @@ class Session:
 
     def __init__(self, exchange: Exchange, link: Link) -> None:
         self._exchange = exchange
-        self._http = httpx.Client(
-            transport=Transport(exchange, link),
-            headers={"Accept-Encoding": "identity", "User-Agent": f"poller/{__version__}"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            timeout=httpx.Timeout(None, connect=CONNECT_S),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._transport = Transport(exchange, link)
 
     def ask(
         self,
@@ -50,8 +52,8 @@ class Session:
     ) -> tuple[int, Mapping[str, str], bytes]:
         """The status, the headers and the body of the answer, as ``http.Client`` has it; raises ``HttpError``."""
         try:
-            request = self._http.build_request(method, url, headers=headers, content=content)
-            with closing(self._http.send(request, stream=True)) as answer:
+            request = httpx.Request(method, url, headers=_with_defaults(headers), content=content)
+            with closing(self._transport.handle_request(request)) as answer:
                 body = self._tail(answer, max_bytes) if truncate else self._whole(answer, max_bytes)
         except _THEIRS as error:
             # Not chained: those messages quote URLs and headers.
@@ -60,7 +62,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._transport.close()
 
     def _whole(self, answer: httpx.Response, max_bytes: int) -> bytes:
         body = bytearray()
@@ -112,6 +114,12 @@ class Session:
         except (HttpError, *_THEIRS):
             pass  # the status is known, and it decides
         return bytes(body[:max_bytes])
+
+
+def _with_defaults(headers: Mapping[str, str] | None) -> httpx.Headers:
+    every = _HEADERS.copy()
+    every.update(headers)
+    return every
 
 
 _THEIRS = (

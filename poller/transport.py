@@ -24,6 +24,8 @@ class Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and give the answer up to its headers."""
         url = request.url
+        if not url.raw_host:
+            raise httpx.InvalidURL("there is no host in it")
         answer = self._answer(
             httpcore.Request(
                 request.method,
