@@ -59,11 +59,10 @@ def objections(
     routes: Sequence[RouteTable], tables: Mapping[str, ConnectionTable], systems: Mapping[str, System]
 ) -> Iterator[str]:
     """What routes lack to do their actions: ``key: what``."""
-    given = _given(systems)
     for key, step in steps(routes):
         system = step.do.partition(".")[0]
         name = step.connection or system
-        known = (tables[name].system or name) if name in tables else name if name in given else None
+        known = (tables[name].system or name) if name in tables else name if _is_given(name, systems) else None
         if known is None:
             wanted = ", ".join(systems[system].connection)
             yield f"{key}.do: {step.do} needs a table [connections.{name}]" + (f" with {wanted}" if wanted else "")
@@ -71,9 +70,9 @@ def objections(
             yield f"{key}.connection: {step.do} cannot be done by connection {name}, which is to {known}"
 
 
-def _given(systems: Mapping[str, System]) -> set[str]:
-    """The connections that are there without a table: to the source's own system, and to those that ask for nothing."""
-    return {OWN, *(name for name, system in systems.items() if not system.connection)}
+def _is_given(name: str, systems: Mapping[str, System]) -> bool:
+    """Whether a connection is there without a table: to the source's own system, and to those that ask for nothing."""
+    return name == OWN or (name in systems and not systems[name].connection)
 
 
 def connections(
@@ -100,4 +99,4 @@ def used(routes: Sequence[RouteTable]) -> set[str]:
 def _every(
     tables: Mapping[str, ConnectionTable], systems: Mapping[str, System], own: ConnectionTable
 ) -> dict[str, ConnectionTable]:
-    return {**{name: ConnectionTable() for name in _given(systems)}, OWN: own, **tables}
+    return {**{name: ConnectionTable() for name in systems if _is_given(name, systems)}, OWN: own, **tables}

@@ -84,7 +84,7 @@ class ProxyTable(Strict):
     def proxy(self) -> Proxy:
         """Make it; raises ``SettingError`` where the password or a file cannot be had."""
         password = "" if self.password is None else self.password.reveal()
-        return Proxy(self.url, self.user or "", password, tls.context(self.ca_file))
+        return Proxy(self.url, self.user or "", password, None if self.ca_file is None else tls.context(self.ca_file))
 
 
 def literal(host: str) -> str:

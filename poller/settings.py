@@ -28,7 +28,7 @@ class SettingError(Exception):
 class Strict(BaseModel):
     """A table of the configuration: frozen, and a key that it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 def misnamed(what: str, name: str) -> str:

@@ -1,10 +1,12 @@
 """How httpx reaches a server: by our own connections, over its link."""
 
 from collections.abc import Iterator
+from ssl import SSLContext
 
 import httpcore
 import httpx
 
+from poller import tls
 from poller.connection import Backend
 from poller.exchange import ConnectFailed, Exchange, HttpError
 from poller.link import Link
@@ -19,7 +21,7 @@ class Transport(httpx.BaseTransport):
     def __init__(self, exchange: Exchange, link: Link) -> None:
         self._exchange = exchange
         self._link = link
-        self._pool = _pool(exchange, link)
+        self._pools: dict[bytes, httpcore.ConnectionPool] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and give the answer up to its headers."""
@@ -39,17 +41,24 @@ class Transport(httpx.BaseTransport):
 
     def close(self) -> None:
         """Close all connections."""
-        self._pool.close()
+        while self._pools:
+            self._pools.popitem()[1].close()
+
+    def _pool(self, scheme: bytes) -> httpcore.ConnectionPool:
+        if scheme not in self._pools:
+            context = (self._link.tls or tls.context()) if scheme == b"https" else None
+            self._pools[scheme] = _pool(self._exchange, self._link, context)
+        return self._pools[scheme]
 
     def _answer(self, request: httpcore.Request) -> httpcore.Response:
+        pool = self._pool(request.url.scheme)
         if self._link.proxy is None:
-            return self._pool.handle_request(request)
+            return pool.handle_request(request)
         try:
-            answer = self._pool.handle_request(request)
+            answer = pool.handle_request(request)
         except BaseException as error:
             # httpcore takes a tunnel that failed for one in use: eight of them, and its pool waits for ever.
-            self._pool.close()
-            self._pool = _pool(self._exchange, self._link)
+            self._pools.pop(request.url.scheme).close()
             if isinstance(error, httpcore.ProxyError):
                 raise self._refused(str(error)[:3]) from None
             raise
@@ -75,12 +84,12 @@ class _Body(httpx.SyncByteStream):
         self._answer.close()
 
 
-def _pool(exchange: Exchange, link: Link) -> httpcore.ConnectionPool:
+def _pool(exchange: Exchange, link: Link, context: SSLContext | None) -> httpcore.ConnectionPool:
     proxy = link.proxy
     backend = Backend(exchange, allow_private=link.allow_private, proxy=proxy.url if proxy else "")
     if proxy is None:
         return httpcore.ConnectionPool(
-            ssl_context=link.tls,
+            ssl_context=context,
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
             keepalive_expiry=KEEP_ALIVE_S,
@@ -89,8 +98,8 @@ def _pool(exchange: Exchange, link: Link) -> httpcore.ConnectionPool:
     return httpcore.HTTPProxy(
         proxy.url,
         proxy_auth=(proxy.user, proxy.password) if proxy.user else None,
-        proxy_ssl_context=proxy.tls if proxy.url.startswith("https:") else None,
-        ssl_context=link.tls,
+        proxy_ssl_context=(proxy.tls or tls.context()) if proxy.url.startswith("https:") else None,
+        ssl_context=context,
         max_connections=CONNECTIONS,
         max_keepalive_connections=CONNECTIONS,
         keepalive_expiry=KEEP_ALIVE_S,

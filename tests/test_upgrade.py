@@ -13,7 +13,8 @@ from unpacked import unpacking
 from poller.simulator import Simulator
 from poller.stores.bodies import packing
 from poller.stores.reading import View
-from poller.stores.schema import VERSION, migrations
+from poller.stores.schema import migrations
+from poller.stores.version import VERSION
 
 ADDED = {2: ("rhythm", "failing_ms", "silent_ms"), 3: ("history", "late")}
 """The columns of a stream that came after each of these versions."""

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
-from poller import tls
 from poller.actions import Action, Call, Connection, Repeat, System
 from poller.actions.answer import Answer, judge
 from poller.actions.clients import Clients
@@ -63,7 +62,7 @@ def _connection(
         timeout_s=settings.timeout or system.timeout_s,
         values=values,
         bucket=Bucket(settings.rate or system.rate, stop),
-        link=Link(allow_private=settings.allow_private, tls=tls.context()),
+        link=Link(allow_private=settings.allow_private),
     )
 
 

@@ -105,7 +105,8 @@ class Config(SinkConfig):
     def sink(self) -> "Webhook":
         """Make the sink; raises ``SettingError`` where a secret or a file cannot be had or used."""
         proxy = None if self.proxy is None else self.proxy.proxy()
-        link = Link(self.allow_private, tls.context(self.ca_file, self.client_cert, self.client_key), proxy)
+        files = self.ca_file, self.client_cert, self.client_key
+        link = Link(self.allow_private, tls.context(*files) if any(files) else None, proxy)
         return Webhook(self.url, self._keys(), self.timeout, link, self.concurrency, batch=self.batch)
 
     def _keys(self) -> list[signing.Key]:

@@ -5,9 +5,9 @@ by itself, and its event of 1,460 takes 190 (measured on the example records).
 """
 
 from collections.abc import Callable, Sequence
+from sqlite3 import Connection
 from typing import NamedTuple
 
-from sqlite_utils import Database
 from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdCompressor, ZstdDecompressor, ZstdError
 
 from poller.stores import StoreError
@@ -30,9 +30,9 @@ class Codec:
     The dictionary 0 leaves everything as it is.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        (self._last,) = database.execute("SELECT coalesce(max(id), 0) FROM body").fetchone()
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        (self._last,) = connection.execute("SELECT coalesce(max(id), 0) FROM body").fetchone()
         self.forget()
 
     def packed(self, kind: str, texts: Sequence[bytes]) -> tuple[int, list[bytes]]:
@@ -46,11 +46,11 @@ class Codec:
         return number, [pack(text) for text in texts]
 
     def _number(self, kind: str) -> int:
-        row = self._database.execute("SELECT id FROM dictionary WHERE resource = ?", [kind]).fetchone()
+        row = self._connection.execute("SELECT id FROM dictionary WHERE resource = ?", [kind]).fetchone()
         return int(row[0]) if row else 0
 
     def _make(self, kind: str, text: bytes) -> int:
-        cursor = self._database.execute("INSERT INTO dictionary (resource, bytes) VALUES (?, ?)", [kind, text])
+        cursor = self._connection.execute("INSERT INTO dictionary (resource, bytes) VALUES (?, ?)", [kind, text])
         return int(cursor.lastrowid or 0)
 
     def forget(self) -> None:
@@ -74,7 +74,7 @@ class Codec:
 
     def _packing(self, dictionary: int) -> _Packing:
         if dictionary not in self._known:
-            row = self._database.execute("SELECT bytes FROM dictionary WHERE id = ?", [dictionary]).fetchone()
+            row = self._connection.execute("SELECT bytes FROM dictionary WHERE id = ?", [dictionary]).fetchone()
             if row is None:
                 raise StoreError(f"the state is damaged: dictionary {dictionary} is missing; see poller verify")
             self._known[dictionary] = packing(row[0])

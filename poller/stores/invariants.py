@@ -9,7 +9,6 @@ from contextlib import closing
 from sqlite3 import Connection
 
 import msgspec
-from sqlite_utils import Database
 
 from poller import envelope, retry, route
 from poller.breaker import Breaker
@@ -18,7 +17,7 @@ from poller.model import Stream, format_time
 from poller.plan import Order, Target
 from poller.stores import StoreError, rows
 from poller.stores.bodies import Codec
-from poller.stores.schema import migrations
+from poller.stores.version import migrate
 
 _MOST = 20
 """So many violations of one rule are named."""
@@ -109,7 +108,7 @@ def _damage(connection: Connection) -> Iterator[str]:
         if answer != "ok":
             yield f"the database is damaged: {answer}"
     with closing(sqlite3.connect(":memory:")) as new:
-        migrations.apply(Database(new))
+        migrate(new)
         ours, theirs = _schema(new), _schema(connection)
     for name in sorted(ours | theirs):
         if ours.get(name) != theirs.get(name):
@@ -142,7 +141,7 @@ _READABLE = "({0}.dictionary = 0 OR {0}.dictionary IN (SELECT id FROM dictionary
 
 def _bodies(connection: Connection) -> Iterator[str]:
     """Look whether what is remembered of each record is what was seen of it."""
-    codec = Codec(Database(connection))
+    codec = Codec(connection)
     for record, remembered, dictionary, packed in connection.execute(
         "SELECT m.id, m.digest, b.dictionary, b.bytes FROM mark m JOIN body b ON b.id = m.body WHERE m.state <> 1 "
         f"AND {_READABLE.format('b')}"
@@ -177,7 +176,7 @@ _told = msgspec.json.Decoder(_Told).decode
 
 
 def _events(connection: Connection) -> Iterator[str]:
-    codec = Codec(Database(connection))
+    codec = Codec(connection)
     for name, *columns, body, dictionary in connection.execute(
         "SELECT id, sequence, trigger, org, resource, record, recorded_ms, body, dictionary FROM event "
         f"WHERE {_READABLE.format('event')}"

@@ -6,8 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
 from poller.breaker import Breaker
 from poller.locate import Ranks, ranked
 from poller.model import Delivery, Mark, Stream, Tagged
@@ -44,7 +42,7 @@ class LoopStore:
         self._transactions = Transactions(self._connection, path, self._undone)
         self._reading, self._writing = self._transactions.reading, self._transactions.writing
         try:
-            self._codec = Codec(Database(self._connection))
+            self._codec = Codec(self._connection)
         except sqlite3.Error as error:
             self._connection.close()
             self._lock.release()

@@ -14,9 +14,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
-from sqlite_utils import Database
 
-from poller.stores.schema import APPLICATION_ID, VERSION, migrations
+from poller.stores.version import APPLICATION_ID, VERSION, migrate
 
 _PRAGMAS = (
     "auto_vacuum = INCREMENTAL",
@@ -247,8 +246,7 @@ def _move_aside(path: Path) -> None:
 def _prepare(connection: sqlite3.Connection, lock: Lock) -> sqlite3.Connection:
     try:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        migrations.apply(Database(connection))
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        migrate(connection)
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('state', ?), ('sequence', '0')", [uuid.uuid4().hex])
         _go_on_from(connection, lock.read().sequence)
         (state,) = connection.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()

@@ -9,15 +9,14 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import msgspec
-from sqlite_utils import Database
 
 from poller.breaker import Breaker
 from poller.stores import Standing, StoreError, invariants, rows, streams, upkeep
 from poller.stores.bodies import Codec
 from poller.stores.figures import Figures, figures
 from poller.stores.opening import ForeignError, LostError, NoStateError
-from poller.stores.schema import APPLICATION_ID, VERSION
 from poller.stores.selection import SELECTED, Selection, selected
+from poller.stores.version import APPLICATION_ID, VERSION
 
 
 class Backlog(NamedTuple):
@@ -72,7 +71,6 @@ class View:
         if application != APPLICATION_ID:
             self._connection.close()
             raise ForeignError(f"{path} is not a poller's state")
-        self._database = Database(self._connection)
         self._path = path
 
     def __enter__(self) -> Self:
@@ -97,13 +95,19 @@ class View:
                 return "a newer poller wrote it; use the commands of that version"
         return ""
 
+    def _query(self, sql: str, values: Sequence[Any] | dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """What a statement finds, by the names of its columns."""
+        from sqlite_utils import Database  # noqa: PLC0415 - 30 ms; most commands do without
+
+        return list(Database(self._connection).query(sql, values))
+
     def rows(self, sql: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """What a statement of this package finds."""
         return self._connection.execute(sql, values).fetchall()
 
     def streams(self) -> list[Standing]:
         """All streams ever followed."""
-        found = self._database.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
+        found = self._connection.execute(f"SELECT {rows.STANDING} FROM stream ORDER BY org, resource")
         return [rows.standing(row) for row in found]
 
     def address(self) -> str:
@@ -112,7 +116,7 @@ class View:
 
     def totals(self, resources: Collection[str]) -> Totals:
         """How it goes with the streams of these resources, and with all deliveries, in numbers."""
-        row = self._database.execute(
+        row = self._connection.execute(
             """SELECT count(*), coalesce(sum(failures > 0), 0), coalesce(sum(held_ms IS NOT NULL), 0),
                  coalesce(sum(paused), 0), (SELECT count(*) FROM delivery WHERE state = 'pending')
                FROM stream WHERE resource IN (SELECT value FROM json_each(?))""",
@@ -122,16 +126,14 @@ class View:
 
     def quarantined(self) -> list[dict[str, Any]]:
         """Records that cannot be followed, with their reasons."""
-        return list(
-            self._database.query(
-                "SELECT org || '/' || resource AS stream, record, reason, seen_ms FROM quarantine "
-                "JOIN stream ON stream.id = quarantine.stream ORDER BY 1, 2"
-            )
+        return self._query(
+            "SELECT org || '/' || resource AS stream, record, reason, seen_ms FROM quarantine "
+            "JOIN stream ON stream.id = quarantine.stream ORDER BY 1, 2"
         )
 
     def backlogs(self) -> list[Backlog]:
         """Every sink that ever had a delivery."""
-        found = self._database.execute(
+        found = self._connection.execute(
             """WITH waiting AS (
                  SELECT sink, count(*) AS pending, min(sequence) AS oldest
                  FROM delivery WHERE state = 'pending' GROUP BY sink),
@@ -154,28 +156,24 @@ class View:
 
     def unfinished(self, now_ms: int) -> dict[str, int]:
         """How many deliveries of each sink should have been made, which leaves out those that a route puts off."""
-        found = self._database.execute(
+        found = self._connection.execute(
             "SELECT sink, count(*) FROM delivery WHERE state = 'pending' AND turn <= ? * 1000 GROUP BY sink", [now_ms]
         )
         return dict(found)
 
     def parked(self, selection: Selection) -> list[dict[str, Any]]:
         """Parked deliveries, oldest first, a thousand at most."""
-        return list(
-            self._database.query(
-                f"""SELECT d.sink, d.route, e.id, e.trigger, d.attempts, d.error, d.settled_ms
-                    FROM delivery d JOIN event e USING (sequence)
-                    WHERE d.state = 'parked' AND {SELECTED} ORDER BY d.sequence LIMIT 1000""",
-                asdict(selection),
-            )
+        return self._query(
+            f"""SELECT d.sink, d.route, e.id, e.trigger, d.attempts, d.error, d.settled_ms
+                FROM delivery d JOIN event e USING (sequence)
+                WHERE d.state = 'parked' AND {SELECTED} ORDER BY d.sequence LIMIT 1000""",
+            asdict(selection),
         )
 
     def held(self) -> list[dict[str, Any]]:
         """How many deliveries each route holds, where it holds any."""
-        return list(
-            self._database.query(
-                "SELECT route, count(*) AS held FROM delivery WHERE state = 'held' GROUP BY route ORDER BY route"
-            )
+        return self._query(
+            "SELECT route, count(*) AS held FROM delivery WHERE state = 'held' GROUP BY route ORDER BY route"
         )
 
     def count(self, selection: Selection, states: Sequence[str]) -> int:
@@ -188,12 +186,10 @@ class View:
 
     def deliveries(self, event_id: str) -> list[dict[str, Any]]:
         """How the deliveries of an event stand."""
-        return list(
-            self._database.query(
-                "SELECT sink, route, state, attempts, troubles, error FROM delivery "
-                "WHERE sequence = (SELECT sequence FROM event WHERE id = ?) ORDER BY sink",
-                [event_id],
-            )
+        return self._query(
+            "SELECT sink, route, state, attempts, troubles, error FROM delivery "
+            "WHERE sequence = (SELECT sequence FROM event WHERE id = ?) ORDER BY sink",
+            [event_id],
         )
 
     def damage(self) -> str:
@@ -218,7 +214,7 @@ class View:
     def events(self, chosen: str, values: Mapping[str, object]) -> list[Stored]:
         """The events of a ``WHERE`` or an ``ORDER BY``."""
         found = self.rows(f"SELECT sequence, id, trigger, recorded_ms, body, dictionary FROM event {chosen}", values)
-        codec = Codec(self._database)
+        codec = Codec(self._connection)
         return [Stored._make([*row[:4], codec.unpack(*row[4:])]) for row in found]
 
     def backup(self, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The database's schema as a list of migrations; a new version is one more at the end.
+"""The database's schema as a list of migrations; a new version is one more at the end, and ``version.VERSION``.
 
 ``state/schema.sql`` shows the result, and a test keeps it true.
 """
@@ -7,9 +7,6 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from poller.stores import former
-
-APPLICATION_ID = 0x706F6C72
-"""``polr`` in ASCII: marks a file as ours."""
 
 migrations = Migrations("poller")
 
@@ -247,6 +244,3 @@ CREATE TABLE page (
   PRIMARY KEY (stream, parent, bodies, after)
 ) WITHOUT ROWID;
 """
-
-VERSION = 6
-"""``user_version`` of the newest schema: the number of migrations."""

@@ -59,10 +59,10 @@ def test_any_bytes_are_unpacked_as_they_were_packed(sample, body):
     database = Database(memory=True)
     migrations.apply(database)
     with closing(database):
-        codec = Codec(database)
+        codec = Codec(database.conn)
         codec.packed("clients", sample)
         number, packed = codec.packed("clients", [body, *sample])
-        assert [Codec(database).unpack(one, number) for one in packed] == [body, *sample]
+        assert [Codec(database.conn).unpack(one, number) for one in packed] == [body, *sample]
 
 
 def test_a_dictionary_of_a_failed_commit_is_forgotten(store, opened, feed, make_record):

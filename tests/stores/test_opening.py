@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from poller.stores.opening import ForeignError, LockedError, LostError, NewerError, OlderError, OpeningError
-from poller.stores.schema import VERSION
+from poller.stores.version import VERSION
 
 HOLDER = """
 import sys

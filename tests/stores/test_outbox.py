@@ -180,10 +180,10 @@ def test_few_lanes_and_many_are_looked_through_alike(rows, now_ms, limit, probe)
             "VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             [sequence, *row],
         )
-    found = outbox.due(database.conn, Codec(database), "a", now_ms, limit, probe=probe)
+    found = outbox.due(database.conn, Codec(database.conn), "a", now_ms, limit, probe=probe)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outbox, "_FEW_LANES", -1)
-        assert outbox.due(database.conn, Codec(database), "a", now_ms, limit, probe=probe) == found
+        assert outbox.due(database.conn, Codec(database.conn), "a", now_ms, limit, probe=probe) == found
     free = list(waiting(rows))
     due = [(troubles if probe else 0, due_ms, sequence) for due_ms, troubles, sequence in free if due_ms <= now_ms]
     assert [delivery.sequence for delivery in found] == [sequence for *_, sequence in sorted(due)][:limit]

@@ -12,8 +12,9 @@ from poller.model import Stream
 from poller.plan import Order, Target
 from poller.route import lane
 from poller.stores import Progress, Settlement, Step
-from poller.stores import schema as tables
+from poller.stores.schema import migrations
 from poller.stores.selection import Selection
+from poller.stores.version import APPLICATION_ID
 
 
 def test_an_event_goes_through_several_routes_to_one_sink(store, show, now_ms):
@@ -176,8 +177,8 @@ def test_deliveries_of_the_first_schema_go_on(path, opened, now_ms):
     path.parent.mkdir(mode=0o700)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         database = Database(connection)
-        tables.migrations.apply(database, stop_before="routes")
-        connection.execute(f"PRAGMA application_id = {tables.APPLICATION_ID}")
+        migrations.apply(database, stop_before="routes")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA user_version = 1")
         connection.execute("INSERT INTO meta VALUES ('state', 'x'), ('sequence', '7')")
         connection.execute("INSERT INTO event VALUES (7, 'evt_a', 'client.created', 'o', 'clients', 'r', 0, x'7b7d')")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from poller.stores.schema import APPLICATION_ID, VERSION, migrations
+from poller.stores.schema import migrations
+from poller.stores.version import APPLICATION_ID, VERSION
 
 SHOWN = Path(__file__).parents[2] / "state" / "schema.sql"
 HEAD = f"""\
