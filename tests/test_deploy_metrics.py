@@ -100,9 +100,11 @@ def endpoint(scene):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -140,8 +142,13 @@ def answer_of(client, process, path, query):
     return answer["data"] if answer["status"] == "success" else pytest.fail(f"{query}: {answer['error']}")
 
 
-RARE = ("sum by (route) (poller_route_held_deliveries", "changes(process_start_time_seconds")
-"""How queries begin that find nothing while all is well."""
+RARE = (
+    "sum by (route) (poller_route_held_deliveries",
+    "changes(process_start_time_seconds",
+    "min(poller_request_budget",
+    "max by (resource, bound) (poller_stream_planned_interval_seconds",
+)
+"""How queries begin that find nothing while all is well, and without a budget."""
 
 
 def test_every_panel_shows_something(tmp_path, monkeypatch):
