@@ -152,11 +152,12 @@ def release(connection: Connection, name: str, pace_s: float, turn: int, now_ms:
     row = connection.execute("SELECT next_ms FROM route WHERE name = ?", [name]).fetchone()
     traffic, rows = Traffic(next_ms=row[0] if row else 0), []
     held = connection.execute(
-        "SELECT sequence, sink, due_ms FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
+        "SELECT sequence, sink, due_ms, turn FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
     ).fetchall()
-    for place, (sequence, sink, wanted_ms) in enumerate(held, turn):
+    for place, (sequence, sink, wanted_ms, own) in enumerate(held, turn):
         due_ms, _, traffic = admit(Gate(pace_s), traffic, max(wanted_ms, now_ms), now_ms)
-        rows.append((due_ms, place + (due_ms - now_ms) * 1000, sequence, sink, name))
+        # Its own is behind those of what came with it and was let through, and may be due in the same millisecond.
+        rows.append((due_ms, max(own, place + (due_ms - now_ms) * 1000), sequence, sink, name))
     connection.executemany(
         "UPDATE delivery SET state = 'pending', settled_ms = NULL, due_ms = ?, turn = ? "
         "WHERE sequence = ? AND sink = ? AND route = ?",

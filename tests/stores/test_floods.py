@@ -1,7 +1,7 @@
 """Deliveries that a route holds as a flood, until a person decides."""
 
 import pytest
-from routed import DAY_MS, ROUTED, rows
+from routed import DAY_MS, ROUTED, rows, violations
 
 from poller.plan import Gate, Order
 from poller.stores import Decision, Keep, Settlement
@@ -14,6 +14,17 @@ def test_what_was_held_with_a_delay_is_not_hurried(store, show, now_ms):
     store.pause("a", "", now_ms + 2)
     assert store.due("a", now_ms + 59_999, 10) == []
     assert len(store.due("a", now_ms + 60_000, 10)) == 2
+
+
+def test_what_was_held_with_a_delay_comes_after_what_was_let_through(store, path, show, keep, now_ms):
+    """Of one lane: also of several that came with it and are due in the same millisecond."""
+    gate = Gate(flood=2, per_s=60.0)
+    sequences = show("x", "y", "z", targets=(ROUTED._replace(order=Order.STREAM, delay_s=60.0, gate=gate),))
+    store.release("big", Decision.APPROVE, now_ms + 1)
+    assert "turn" not in violations(path)
+    for sequence in sequences:
+        assert [one.sequence for one in store.due("a", now_ms + 60_000, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
 
 
 def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
