@@ -27,6 +27,17 @@ def test_what_was_held_with_a_delay_comes_after_what_was_let_through(store, path
         keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
 
 
+def test_a_shorter_delay_lets_nothing_overtake_what_is_held(store, show, keep, now_ms):
+    """Of one lane: what came before the configuration was changed, and was held, goes first."""
+    flood = ROUTED._replace(order=Order.STREAM, gate=Gate(flood=1, per_s=60.0))
+    first, second = show("x", "y", targets=(flood._replace(delay_s=86_400.0),))
+    [third] = show("z", targets=(flood,), at_ms=now_ms + 1)
+    store.release("big", Decision.APPROVE, now_ms + 2)
+    for sequence in (first, second, third):
+        assert [one.sequence for one in store.due("a", now_ms + DAY_MS, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+
+
 def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):
     """In the order of its events, and what comes meanwhile waits behind it."""
     gate = ROUTED._replace(gate=Gate(flood=2, per_s=60.0))
