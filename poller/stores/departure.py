@@ -56,7 +56,8 @@ def depart(
     connection.executemany(_ENTER_PLAIN, plain)
     connection.executemany(ENTER, routed)
     connection.executemany(
-        "INSERT OR REPLACE INTO route VALUES (?, ?, ?, ?, ?)", [(name, *seen) for name, seen in traffic.items()]
+        "INSERT OR REPLACE INTO route VALUES (?, ?, ?, ?, ?)",
+        [(name, *seen) for name, seen in traffic.items() if any(seen)],
     )
 
 
@@ -66,9 +67,8 @@ def _departure(
     at_once = Departure(target.sink, sequence, target.route, target.shape, sequence, lane, now_ms)
     if target.error:
         return at_once._replace(state="parked", settled_ms=now_ms, error=target.error)
-    due_ms, held = now_ms + int(target.delay_s * 1000), False
-    if target.gate:
-        due_ms, held = _through(connection, traffic, target.route, target.gate, due_ms, now_ms)
+    due_ms = now_ms + int(target.delay_s * 1000)
+    due_ms, held = _through(connection, traffic, target.route, target.gate or Gate(), due_ms, now_ms)
     # Its turn is as far off as it is due: until then it neither expires nor is hurried.
     waits = at_once._replace(due_ms=due_ms, turn=sequence + (due_ms - now_ms) * 1000)
     return waits._replace(state="held", settled_ms=now_ms) if held else waits

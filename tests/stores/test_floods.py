@@ -7,6 +7,28 @@ from poller.plan import Gate, Order
 from poller.stores import Decision, Keep, Settlement
 
 
+@pytest.mark.parametrize("gate", [None, Gate(pace_s=0.001)])
+def test_what_is_held_is_overtaken_by_nothing(store, show, now_ms, gate):
+    """Until an operator decides, though the route has no flood any more: a change waits for those before it."""
+    flood = ROUTED._replace(gate=Gate(flood=1, per_s=60.0))
+    sequences = show("x", "y", targets=(flood,)) + show("z", targets=(flood._replace(gate=gate),), at_ms=now_ms + 1)
+    assert rows(store, "state") == [("pending",), ("held",), ("held",)]
+    store.release("big", Decision.APPROVE, now_ms + 2)
+    sequences += show("w", targets=(flood._replace(gate=gate),), at_ms=now_ms + 3)
+    assert [one.sequence for one in store.due("a", now_ms + 10, 10)] == sequences
+
+
+def test_what_was_held_and_is_forgotten_holds_nothing(store, path, show, now_ms):
+    """After a month without a decision; what comes then is no flood."""
+    flood = ROUTED._replace(gate=Gate(flood=1, per_s=60.0))
+    show("x", "y", targets=(flood,))
+    later_ms = now_ms + 40 * DAY_MS
+    store.tidy(Keep(), later_ms)
+    assert ("a", "big", "held") not in rows(store)
+    [late] = show("z", targets=(flood,), at_ms=later_ms)
+    assert [one.sequence for one in store.due("a", later_ms, 10)] == [late]
+
+
 def test_what_was_held_with_a_delay_is_not_hurried(store, show, now_ms):
     """Approved before its time, it waits for that."""
     show("x", "y", targets=(ROUTED._replace(delay_s=60.0, gate=Gate(flood=1, per_s=60.0)),))
