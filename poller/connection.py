@@ -208,6 +208,8 @@ class _Within(httpcore.NetworkStream):
         self._outer.close()
 
     def get_extra_info(self, info: str) -> object:
+        if info == "is_readable" and self._come.pending:
+            return True
         return self._tls if info == "ssl_object" else self._outer.get_extra_info(info)
 
     def _turn(self, act: Callable[[], _T]) -> _T:

@@ -197,6 +197,21 @@ def test_what_came_behind_an_answer_is_no_answer(through, proxy_tls, scheme):
     assert [record.connection for record in receiver.records] == [1, 2]
 
 
+def test_what_came_along_with_an_answer_is_no_answer(through, proxy_tls):
+    """In one packet, but in a record of TLS of its own, which nobody has read yet."""
+
+    def two(wire):
+        wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        for _ in range(2):
+            wire.head(200, ("Content-Length", 0))
+        wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        return True
+
+    with Proxy(tls=proxy_tls) as proxy, Receiver(two, answer(503), tls=server("127.0.0.1")) as receiver:
+        client = through(proxy)
+        assert [ask(client, receiver.url).status for _ in range(2)] == [200, 503]
+
+
 def test_what_is_said_to_a_proxy_is_no_request(through, proxy_tls):
     """A tunnel that is refused, or ends in nothing, has carried none of it."""
     with Proxy(tls=proxy_tls, status=503) as proxy, pytest.raises(ConnectFailed) as refused:
