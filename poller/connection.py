@@ -170,7 +170,9 @@ class _Stream(httpcore.NetworkStream):
         return self
 
     def get_extra_info(self, info: str) -> object:
-        if info == "is_readable":  # asked of an idle connection: has the other side closed it?
+        if info == "is_readable":  # asked of an idle connection: has the other side closed it, or we?
+            if self._sock.fileno() < 0:
+                return True
             ready = select.poll()
             ready.register(self._sock, select.POLLIN)
             return bool(ready.poll(0))
@@ -206,6 +208,8 @@ class _Within(httpcore.NetworkStream):
         self._outer.close()
 
     def get_extra_info(self, info: str) -> object:
+        if info == "is_readable" and self._come.pending:
+            return True
         return self._tls if info == "ssl_object" else self._outer.get_extra_info(info)
 
     def _turn(self, act: Callable[[], _T]) -> _T:

@@ -26,14 +26,14 @@ class Passage(NamedTuple):
 def admit(gate: Gate, traffic: Traffic, wanted_ms: int, now_ms: int) -> Passage:
     """Let one more through that is wanted at ``wanted_ms``.
 
-    While any are held, all that follow are held too, so that none overtakes another.
+    While any are held, all that follow are held too, so that none overtakes another; whatever the gate is by then.
     """
     if gate.flood:
         if now_ms - traffic.window_ms >= gate.per_s * 1000 or now_ms < traffic.window_ms:
             traffic = traffic._replace(window_ms=now_ms, seen=0)
         traffic = traffic._replace(seen=traffic.seen + 1)
-        if traffic.held or traffic.seen > gate.flood:
-            return Passage(wanted_ms, held=True, after=traffic._replace(held=traffic.held + 1))
+    if traffic.held or (gate.flood and traffic.seen > gate.flood):
+        return Passage(wanted_ms, held=True, after=traffic._replace(held=traffic.held + 1))
     if not gate.pace_s:
         return Passage(wanted_ms, held=False, after=traffic)
     due_ms = max(wanted_ms, traffic.next_ms)

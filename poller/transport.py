@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ssl import SSLContext
+from typing import Any
 
 import httpcore
 import httpx
@@ -81,7 +82,15 @@ class _Body(httpx.SyncByteStream):
         return self._answer.iter_stream()
 
     def close(self) -> None:
+        if _excess(self._answer):
+            self._answer.extensions["network_stream"].close()
         self._answer.close()
+
+
+def _excess(answer: httpcore.Response) -> bytes:
+    """What came behind the answer, and so is none: httpcore would take it for that to the next request."""
+    stream: Any = answer.stream
+    return bytes(stream._stream._connection._h11_state.trailing_data[0])  # noqa: SLF001  it tells nobody
 
 
 def _pool(exchange: Exchange, link: Link, context: SSLContext | None) -> httpcore.ConnectionPool:

@@ -72,6 +72,16 @@ def answer(status=200, headers=(), body=b"ok") -> Behaviour:
     return act
 
 
+def raw(data) -> Behaviour:
+    """Answer with these bytes, whatever they are, and keep the connection."""
+
+    def act(wire):
+        wire.sock.sendall(data)
+        return True
+
+    return act
+
+
 def judge(status_of: Callable[[Record], int]) -> Behaviour:
     """Answer by what came."""
 

@@ -7,7 +7,7 @@ import time
 import pytest
 import trustme
 from proxy import Proxy
-from receiver import Receiver, answer, close, dribble_head, hang
+from receiver import Receiver, answer, close, dribble_head, hang, raw
 
 from poller import connection, http
 from poller.http import Client, ConnectFailed, Disconnected, HttpError, Link, Stale, TimedOut
@@ -184,6 +184,32 @@ def test_a_connection_that_ends_behind_a_proxy(through, proxy_tls):
         assert ask(client, receiver.url).status == 200
         with pytest.raises(Stale):
             ask(client, receiver.url)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_came_behind_an_answer_is_no_answer(through, proxy_tls, scheme):
+    """To the next request, which goes over another connection."""
+    tls = server("127.0.0.1") if scheme == "https" else None
+    two = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 2)
+    with Proxy(tls=proxy_tls) as proxy, Receiver(two, answer(503), tls=tls) as receiver:
+        client = through(proxy)
+        assert [ask(client, receiver.url).status for _ in range(2)] == [200, 503]
+    assert [record.connection for record in receiver.records] == [1, 2]
+
+
+def test_what_came_along_with_an_answer_is_no_answer(through, proxy_tls):
+    """In one packet, but in a record of TLS of its own, which nobody has read yet."""
+
+    def two(wire):
+        wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        for _ in range(2):
+            wire.head(200, ("Content-Length", 0))
+        wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        return True
+
+    with Proxy(tls=proxy_tls) as proxy, Receiver(two, answer(503), tls=server("127.0.0.1")) as receiver:
+        client = through(proxy)
+        assert [ask(client, receiver.url).status for _ in range(2)] == [200, 503]
 
 
 def test_what_is_said_to_a_proxy_is_no_request(through, proxy_tls):

@@ -1,5 +1,6 @@
 """Events as lines on standard output: for a pipe, a container's log, or a look."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -32,12 +33,13 @@ class Stdout:
 
     def send(self, batch: Sequence[Delivery]) -> Sequence[Outcome]:
         """Write the batch; when the reader is gone or the disk is full, all of it is for later."""
+        start = b"\n" if self._failed else b""  # that may have left half a line
         try:
-            sys.stdout.buffer.write(b"".join(delivery.body + b"\n" for delivery in batch))
-            sys.stdout.buffer.flush()
+            _write(start + b"".join(delivery.body + b"\n" for delivery in batch))
         except (OSError, ValueError, AttributeError) as error:  # the latter two: closed, or never open
             self._failed = True
             return [Later(f"standard output cannot be written: {error}")] * len(batch)
+        self._failed = False
         return [Delivered()] * len(batch)
 
     def close(self) -> None:
@@ -45,6 +47,17 @@ class Stdout:
         if self._failed:
             self._failed = False
             _drop_rest()
+
+
+def _write(data: bytes) -> None:
+    """Write all of it; where Python does not buffer (PYTHONUNBUFFERED), one call may take a part only, or nothing."""
+    rest = memoryview(data)
+    while rest:
+        taken = sys.stdout.buffer.write(rest)
+        if not taken:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        rest = rest[taken:]
+    sys.stdout.buffer.flush()
 
 
 def _drop_rest() -> None:

@@ -42,19 +42,22 @@ def depart(
 ) -> None:
     """Enter the deliveries of events, given as their sequence, their record and where they go."""
     traffic: dict[str, Traffic] = {}
+    last: dict[tuple[str, str, int], int] = {}
     plain: list[tuple[object, ...]] = []
     routed: list[Departure] = []
     for sequence, record_id, targets in wanted:
         for target in targets:
             lane = route.lane(target, stream, record_id, sequence)
             if target.route:
-                routed.append(_departure(connection, traffic, target, sequence, lane, now_ms))
+                made = _departure(connection, traffic, target, sequence, lane, now_ms)
+                routed.append(made if target.error else _behind(connection, last, made))
             else:
                 plain.append((target.sink, sequence, sequence, lane, now_ms))
     connection.executemany(_ENTER_PLAIN, plain)
     connection.executemany(ENTER, routed)
     connection.executemany(
-        "INSERT OR REPLACE INTO route VALUES (?, ?, ?, ?, ?)", [(name, *seen) for name, seen in traffic.items()]
+        "INSERT OR REPLACE INTO route VALUES (?, ?, ?, ?, ?)",
+        [(name, *seen) for name, seen in traffic.items() if any(seen)],
     )
 
 
@@ -64,12 +67,26 @@ def _departure(
     at_once = Departure(target.sink, sequence, target.route, target.shape, sequence, lane, now_ms)
     if target.error:
         return at_once._replace(state="parked", settled_ms=now_ms, error=target.error)
-    due_ms, held = now_ms + int(target.delay_s * 1000), False
-    if target.gate:
-        due_ms, held = _through(connection, traffic, target.route, target.gate, due_ms, now_ms)
+    due_ms = now_ms + int(target.delay_s * 1000)
+    due_ms, held = _through(connection, traffic, target.route, target.gate or Gate(), due_ms, now_ms)
     # Its turn is as far off as it is due: until then it neither expires nor is hurried.
     waits = at_once._replace(due_ms=due_ms, turn=sequence + (due_ms - now_ms) * 1000)
     return waits._replace(state="held", settled_ms=now_ms) if held else waits
+
+
+_LAST = """
+  SELECT turn FROM delivery WHERE sink = ? AND route = ? AND lane = ? AND state = 'pending' ORDER BY turn DESC LIMIT 1
+"""
+
+
+def _behind(connection: Connection, last: dict[tuple[str, str, int], int], made: Departure) -> Departure:
+    """With a turn behind all that wait in its lane: they may be delayed for longer, or paced by another clock."""
+    lane = made.sink, made.route, made.lane
+    if lane not in last:
+        row = connection.execute(_LAST, lane).fetchone()
+        last[lane] = row[0] if row else 0
+    last[lane] = max(made.turn, last[lane] + 1)
+    return made._replace(turn=last[lane])
 
 
 def _through(
@@ -152,11 +169,14 @@ def release(connection: Connection, name: str, pace_s: float, turn: int, now_ms:
     row = connection.execute("SELECT next_ms FROM route WHERE name = ?", [name]).fetchone()
     traffic, rows = Traffic(next_ms=row[0] if row else 0), []
     held = connection.execute(
-        "SELECT sequence, sink, due_ms FROM delivery WHERE route = ? AND state = 'held' ORDER BY turn", [name]
+        "SELECT sequence, sink, due_ms, turn FROM delivery WHERE route = ? AND state = 'held' ORDER BY sequence", [name]
     ).fetchall()
-    for place, (sequence, sink, wanted_ms) in enumerate(held, turn):
+    last = 0
+    for place, (sequence, sink, wanted_ms, own) in enumerate(held, turn):
         due_ms, _, traffic = admit(Gate(pace_s), traffic, max(wanted_ms, now_ms), now_ms)
-        rows.append((due_ms, place + (due_ms - now_ms) * 1000, sequence, sink, name))
+        # Its own is behind those of what came with it and was let through, and may be due in the same millisecond.
+        last = max(last + 1, own, place + (due_ms - now_ms) * 1000)
+        rows.append((due_ms, last, sequence, sink, name))
     connection.executemany(
         "UPDATE delivery SET state = 'pending', settled_ms = NULL, due_ms = ?, turn = ? "
         "WHERE sequence = ? AND sink = ? AND route = ?",

@@ -64,8 +64,8 @@ _RULES = {
     "every delivery has its event": """
         SELECT sequence FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.sequence = d.sequence)""",
     "no turn is before the event's own": "SELECT sequence FROM delivery WHERE turn < sequence",
-    "no two deliveries of a sink and a route have one turn": """
-        SELECT turn FROM delivery GROUP BY sink, route, turn HAVING count(*) > 1""",
+    "no two deliveries of a sink, or of a lane of a route, have one turn": """
+        SELECT turn FROM delivery GROUP BY sink, route, iif(route = '', 0, lane), turn HAVING count(*) > 1""",
     "nothing is delivered before what its lane waits for": f"""
         SELECT d.sequence FROM delivery d WHERE d.state = 'delivered' AND EXISTS (
           SELECT 1 FROM delivery p WHERE p.sink = d.sink AND p.lane = d.lane AND p.state = 'pending'

@@ -187,7 +187,7 @@ def pause(connection: Connection, sink: str, reason: str, now_ms: int) -> None:
     connection.execute(
         "UPDATE delivery SET due_ms = ?2 "
         "WHERE sink = ?1 AND state = 'pending' AND due_ms > ?2 AND ?3 = '' "
-        "AND turn <= ?2 * 1000",  # not what a route delays or paces
+        "AND (route = '' OR turn <= ?2 * 1000)",  # not what a route delays or paces
         [sink, now_ms, reason],
     )
     connection.execute(

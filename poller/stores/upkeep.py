@@ -32,6 +32,9 @@ def prune(connection: Connection, *, delivered_before_ms: int, parked_before_ms:
         [max(delivered_before_ms, parked_before_ms) * 1000, delivered_before_ms, parked_before_ms, CHUNK_ROWS],
     ).rowcount
     connection.execute(
+        "UPDATE route SET held = (SELECT count(*) FROM delivery d WHERE d.route = name AND d.state = 'held') WHERE held"
+    )
+    connection.execute(
         """DELETE FROM step WHERE NOT EXISTS (SELECT 1 FROM delivery d
              WHERE d.sequence = step.sequence AND d.sink = step.sink AND d.route = step.route)"""
     )

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from asks import ask
-from receiver import Receiver, answer, close, cut, hang, noise, reset
+from receiver import Receiver, answer, close, cut, hang, noise, raw, reset
 
 from poller.http import Client, ConnectFailed, Disconnected, HttpError, Link, Malformed, Stale, TimedOut
 
@@ -33,6 +33,25 @@ def test_a_kept_connection_that_ends_is_stale(client, rude):
         ask(client, receiver)
         with pytest.raises(Stale):
             ask(client, receiver)
+
+
+@pytest.mark.parametrize(
+    "excess",
+    [
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 2,
+    ],
+    ids=["a 204 with a body", "a line too many", "a blank line too many", "two answers"],
+)
+@pytest.mark.parametrize("truncate", [False, True])
+def test_what_came_behind_an_answer_is_no_answer(client, excess, truncate):
+    """To the next request: it was said before that was asked, so that one goes over another connection."""
+    with Receiver(raw(excess), answer(503)) as receiver:
+        assert ask(client, receiver, truncate=truncate).status in (200, 204)
+        assert ask(client, receiver, truncate=truncate).status == 503
+    assert [record.connection for record in receiver.records] == [1, 2]
 
 
 @pytest.mark.parametrize("rude", [close, reset, hang, cut, noise], ids=lambda rude: rude.__name__)

@@ -1,5 +1,6 @@
 """Events on standard output."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,32 @@ def test_a_full_disk_is_for_later():
         done = run("import sys; print(sink.send([ONE]), file=sys.stderr); sink.close()", stdout=full)
     assert done.returncode == 0, done.stderr
     assert b"No space left" in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_part_is_not_all(tmp_path, unbuffered):
+    """What the disk did not take is for later, and then on a line of its own; Python may be silent about it."""
+    code = (
+        "import resource, sys\nlimit = lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, -1))\n"
+        "big = ONE._replace(body=ONE.body * 1000)\n"
+        "limit(20_000); part = sink.send([big, big]); limit(-1)\nprint(part, sink.send([big]), file=sys.stderr)"
+    )
+    with (tmp_path / "out").open("wb") as out:
+        done = run(code, stdout=out, env=os.environ | {"PYTHONUNBUFFERED": unbuffered})
+    assert done.stderr.count(b"Later(") == 2, done.stderr
+    assert done.stderr.rstrip().endswith(b"[Delivered()]")
+    assert (tmp_path / "out").read_bytes()[20_000:].endswith(b"\n" + ONE.body * 1000 + b"\n")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_takes_no_more_is_for_later(unbuffered):
+    """Of a pipe that whoever made it told not to block."""
+    code = (
+        "import os, sys\nread, write = os.pipe(); os.set_blocking(write, False); os.dup2(write, 1)\n"
+        "answers = sink.send([ONE._replace(body=bytes(1 << 20))])\nprint(answers, file=sys.stderr); sink.close()"
+    )
+    done = run(code, env=os.environ | {"PYTHONUNBUFFERED": unbuffered})
+    assert done.stderr.startswith(b"[Later("), done.stderr
 
 
 def test_no_standard_output_at_all_is_for_later(monkeypatch):

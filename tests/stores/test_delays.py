@@ -97,6 +97,43 @@ def test_what_waits_keeps_its_order(store, show, keep, now_ms, wait):
         keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
 
 
+@pytest.fixture
+def change(store, feed, make_record):
+    """Commit a change of the one record there is, through this route, at this time; its sequence."""
+
+    def change(target, at_ms):
+        step = feed.step(make_record("x", str(at_ms)))
+        store.commit(
+            feed.stream, step._replace(outgoing=[one._replace(targets=(target,)) for one in step.outgoing]), at_ms
+        )
+        return store._all("SELECT max(sequence) FROM event")[0][0]
+
+    return change
+
+
+def test_a_shorter_delay_lets_nothing_overtake(store, change, keep, now_ms):
+    """A change that comes after the configuration was changed waits for that before it, of the same record."""
+    first = change(ROUTED._replace(delay_s=86_400.0), now_ms)
+    second = change(ROUTED._replace(delay_s=60.0), now_ms + 1)
+    assert store.due("a", now_ms + DAY_MS - 1, 10) == []
+    for sequence in (first, second, change(ROUTED, now_ms + 2)):
+        assert [one.sequence for one in store.due("a", now_ms + DAY_MS, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+
+
+def test_a_pace_keeps_its_order_by_a_clock_that_was_set_back(store, show, change, keep, now_ms):
+    """Of a record whose change waits still when the next one comes."""
+    paced, back_ms = ROUTED._replace(gate=Gate(pace_s=600.0)), now_ms - DAY_MS
+    show("w", targets=())
+    store.set_back(DAY_MS, back_ms)
+    show("y", targets=(paced._replace(sink="b"),), at_ms=back_ms)
+    first = change(paced, back_ms)
+    second = change(paced, back_ms + 3_600_000)
+    for sequence in (first, second):
+        assert [one.sequence for one in store.due("a", back_ms + 7_200_000, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+
+
 def test_a_turn_to_come_is_no_violation(store, show, path):
     """Others were given out."""
     show("x", targets=(ROUTED._replace(delay_s=60.0), Target("a")))

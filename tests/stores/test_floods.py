@@ -1,10 +1,32 @@
 """Deliveries that a route holds as a flood, until a person decides."""
 
 import pytest
-from routed import DAY_MS, ROUTED, rows
+from routed import DAY_MS, ROUTED, rows, violations
 
 from poller.plan import Gate, Order
 from poller.stores import Decision, Keep, Settlement
+
+
+@pytest.mark.parametrize("gate", [None, Gate(pace_s=0.001)])
+def test_what_is_held_is_overtaken_by_nothing(store, show, now_ms, gate):
+    """Until an operator decides, though the route has no flood any more: a change waits for those before it."""
+    flood = ROUTED._replace(gate=Gate(flood=1, per_s=60.0))
+    sequences = show("x", "y", targets=(flood,)) + show("z", targets=(flood._replace(gate=gate),), at_ms=now_ms + 1)
+    assert rows(store, "state") == [("pending",), ("held",), ("held",)]
+    store.release("big", Decision.APPROVE, now_ms + 2)
+    sequences += show("w", targets=(flood._replace(gate=gate),), at_ms=now_ms + 3)
+    assert [one.sequence for one in store.due("a", now_ms + 10, 10)] == sequences
+
+
+def test_what_was_held_and_is_forgotten_holds_nothing(store, path, show, now_ms):
+    """After a month without a decision; what comes then is no flood."""
+    flood = ROUTED._replace(gate=Gate(flood=1, per_s=60.0))
+    show("x", "y", targets=(flood,))
+    later_ms = now_ms + 40 * DAY_MS
+    store.tidy(Keep(), later_ms)
+    assert ("a", "big", "held") not in rows(store)
+    [late] = show("z", targets=(flood,), at_ms=later_ms)
+    assert [one.sequence for one in store.due("a", later_ms, 10)] == [late]
 
 
 def test_what_was_held_with_a_delay_is_not_hurried(store, show, now_ms):
@@ -14,6 +36,28 @@ def test_what_was_held_with_a_delay_is_not_hurried(store, show, now_ms):
     store.pause("a", "", now_ms + 2)
     assert store.due("a", now_ms + 59_999, 10) == []
     assert len(store.due("a", now_ms + 60_000, 10)) == 2
+
+
+def test_what_was_held_with_a_delay_comes_after_what_was_let_through(store, path, show, keep, now_ms):
+    """Of one lane: also of several that came with it and are due in the same millisecond."""
+    gate = Gate(flood=2, per_s=60.0)
+    sequences = show("x", "y", "z", targets=(ROUTED._replace(order=Order.STREAM, delay_s=60.0, gate=gate),))
+    store.release("big", Decision.APPROVE, now_ms + 1)
+    assert "turn" not in violations(path)
+    for sequence in sequences:
+        assert [one.sequence for one in store.due("a", now_ms + 60_000, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
+
+
+def test_a_shorter_delay_lets_nothing_overtake_what_is_held(store, show, keep, now_ms):
+    """Of one lane: what came before the configuration was changed, and was held, goes first."""
+    flood = ROUTED._replace(order=Order.STREAM, gate=Gate(flood=1, per_s=60.0))
+    first, second = show("x", "y", targets=(flood._replace(delay_s=86_400.0),))
+    [third] = show("z", targets=(flood,), at_ms=now_ms + 1)
+    store.release("big", Decision.APPROVE, now_ms + 2)
+    for sequence in (first, second, third):
+        assert [one.sequence for one in store.due("a", now_ms + DAY_MS, 10)] == [sequence]
+        keep(store, "a", Settlement(sequence, "delivered", 1, 0, 0, route="big"))
 
 
 def test_a_flood_is_held_until_it_is_approved(store, show, now_ms):

@@ -107,7 +107,7 @@ WRONG = {
         f"no turn is before the event's own ({FIRST + 2})"
     ],
     f"UPDATE delivery SET turn = {FIRST + 3} WHERE sequence = {FIRST + 2} AND sink = 'b'": [
-        f"no two deliveries of a sink and a route have one turn ({FIRST + 3})"
+        f"no two deliveries of a sink, or of a lane of a route, have one turn ({FIRST + 3})"
     ],
     f"""UPDATE delivery SET state = 'delivered', attempts = 1, settled_ms = 5
         WHERE sequence = {FIRST + 4} AND sink = 'a'""": [

@@ -287,6 +287,14 @@ def test_a_sink_that_is_resumed_begins_anew(store, queue, settle, now_ms):
     assert due(store, now_ms + 10) == [queue[1], queue[3], queue[0]]
 
 
+def test_a_sink_that_is_resumed_begins_anew_by_a_clock_that_was_set_back(store, queue, settle, now_ms):
+    """What was recorded by the clock before is due at once, too, and not in as many hours as a refusal has it wait."""
+    settle(queue[0], "pending", now_ms + 5 * HOUR_MS)
+    store.set_back(HOUR_MS, now_ms - HOUR_MS)
+    store.pause("a", "", now_ms - HOUR_MS + 10)
+    assert queue[0] in due(store, now_ms - HOUR_MS + 10)
+
+
 def test_a_sink_is_resumed_alone(store, feed, make_record, keep, now_ms):
     """What another one waits for is not touched, nor why it is paused."""
     feed.show(make_record("a"), now_ms=now_ms)
