@@ -88,9 +88,15 @@ class _Body(httpx.SyncByteStream):
 
 
 def _excess(answer: httpcore.Response) -> bytes:
-    """What came behind the answer, and so is none: httpcore would take it for that to the next request."""
+    """What came behind the answer, and so is none: httpcore would take it for that to the next request.
+
+    It tells nobody, so this looks inside; nothing is found in a version that keeps it elsewhere.
+    """
     stream: Any = answer.stream
-    return bytes(stream._stream._connection._h11_state.trailing_data[0])  # noqa: SLF001  it tells nobody
+    try:
+        return bytes(stream._stream._connection._h11_state.trailing_data[0])  # noqa: SLF001
+    except AttributeError:
+        return b""
 
 
 def _pool(exchange: Exchange, link: Link, context: SSLContext | None) -> httpcore.ConnectionPool:
