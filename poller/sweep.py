@@ -257,23 +257,38 @@ def _confirm(poll: Poll, *, approved: bool) -> None:
     after = ""
     while marks := poll.tools.store.missing(poll.stream, after, FETCH_RECORDS):
         after = marks[-1].id
+        unshown: dict[str, Mark] = {}
         for parent, group in groupby(sorted(marks, key=attrgetter("parent", "id")), attrgetter("parent")):
-            _confirm_some(poll, parent, list(group), gone=gone)
+            unshown |= _unshown(poll, parent, {mark.id: mark for mark in group})
+        vanished = _nowhere(poll, unshown) if gone else {}
+        if vanished:
+            bodies = poll.tools.store.bodies(vanished.values())
+            found = [diff.vanished(mark, bodies[one], poll.rules()) for one, mark in vanished.items()]
+            poll.commit(poll.progress, found)
 
 
-def _confirm_some(poll: Poll, parent: str, missing: list[Mark], *, gone: bool) -> None:
+def _unshown(poll: Poll, parent: str, missing: dict[str, Mark]) -> dict[str, Mark]:
+    """Ask a listing for missing records: those that it does not show; none where its answer proves nothing."""
     try:
-        page = poll.tools.source.fetch(poll.stream, [mark.id for mark in missing], parent)
+        page = poll.tools.source.fetch(poll.stream, list(missing), parent)
     except ParentGone:
         poll.tools.store.sweep_soon(poll.parent_stream())
-        return
-    marks = {mark.id: mark for mark in missing}
-    findings, quarantined = poll.look(page.records, marks, poll.rules(), parent)
-    shown = {record.id for record in page.records}.union(record.key for record in page.quarantined)
-    vanished = [mark for mark in missing if mark.id not in shown] if gone and not page.quarantined else []
-    bodies = poll.tools.store.bodies(vanished)
-    findings += [diff.vanished(mark, bodies[mark.id], poll.rules()) for mark in vanished]
-    poll.commit(poll.progress, findings, [*page.quarantined, *quarantined])
+        return {}
+    findings, quarantined = poll.look(page.records, missing, poll.rules(), parent)
+    if findings or page.quarantined or quarantined:
+        poll.commit(poll.progress, findings, [*page.quarantined, *quarantined])
+    shown = {record.id for record in page.records}
+    return {} if page.quarantined else {one: mark for one, mark in missing.items() if one not in shown}
+
+
+def _nowhere(poll: Poll, missing: dict[str, Mark]) -> dict[str, Mark]:
+    """Those of these that no other listing shows either: a record that moved to one while it was swept is not gone."""
+    for parent in poll.parents:
+        others = {one: mark for one, mark in missing.items() if mark.parent != parent}
+        if others:
+            left = _unshown(poll, parent, others)
+            missing = {one: mark for one, mark in missing.items() if one in left or one not in others}
+    return missing
 
 
 def counts(poll: Poll) -> dict[str, int]:

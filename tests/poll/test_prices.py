@@ -6,6 +6,7 @@ import pytest
 from mirror import HOUR_MS, MINUTE_MS, plan
 from polled import baselined, hidden, kinds
 
+from poller.simulator import account as simulated
 from poller.simulator import faults
 from poller.sources import Incomplete
 
@@ -158,3 +159,24 @@ def test_missing_prices_of_a_list_that_is_gone_hold_up_nothing(prices, simulator
         events += rig.poll(org, "prices")
         rig.now_ms.advance(MINUTE_MS)
     assert kinds(events) == [("updated", ids[other][0])] * 3
+
+
+def test_a_price_that_moves_while_it_is_swept_is_not_deleted(prices, simulator, account, org):
+    """Neither list shows it, and a deletion elsewhere makes the counts agree: it is asked for in the other list too."""
+    rig, ids = prices
+    first, second = sorted(ids)
+    moved, gone = ids[second][1], ids[first][0]
+
+    def drift(request):
+        if f"/{second}/" in request.path and (request.filter or {}).get("order") == ["id ASC"]:
+            simulator.on_request = None
+            fields = account.get("prices", moved) | {"priceListId": first, "updatedAt": simulated.stamped(rig.now_ms())}
+            account.hard_delete(org, "prices", moved)
+            account.put_raw(org, "prices", moved, json.dumps(fields).encode(), parent=first)
+            account.hard_delete(org, "prices", gone)
+
+    simulator.on_request = drift
+    events = rig.poll(org, "prices", full=True)
+    events += rig.poll(org, "prices") + rig.poll(org, "prices", full=True)
+    assert kinds(events) == [("updated", moved), ("deleted", gone)]
+    assert events[0].changed == ["priceListId"]
