@@ -302,5 +302,5 @@ def disagreement(poll: Poll, counted: Mapping[str, int] | None = None) -> int:
     ``counted`` is what it counts, if that was asked already.
     """
     total = sum((counts(poll) if counted is None else counted).values())
-    expected = poll.progress.live + poll.tools.store.quarantined(poll.stream) + poll.progress.count_gap
+    expected = poll.progress.live + poll.tools.store.strangers(poll.stream) + poll.progress.count_gap
     return total - expected
