@@ -15,11 +15,11 @@ import structlog
 
 from poller import diff, overlap
 from poller.diff import Finding
-from poller.model import Mark, Page, Quarantined, Record, State, Tagged
+from poller.model import Mark, Page, Quarantined, Record, State, Stream, Tagged
 from poller.overlap import Late
 from poller.running import UNREAD, Poll, began_ms, moved
 from poller.sources import Incomplete, ParentGone, SourceError, Sweep
-from poller.stores import Decision, Pass, Sweeping
+from poller.stores import Decision, Pass, Progress, Sweeping
 
 log = structlog.get_logger()
 
@@ -254,6 +254,8 @@ def _confirm(poll: Poll, *, approved: bool) -> None:
             reason="the API still counts the missing records",
             hint=f"if that stays so, look, then: poller approve {poll.stream.name}",
         )
+    if gone and not (approved or _knows_listings(poll)):
+        return  # one may have moved to a listing that only the next poll reads
     after = ""
     while marks := poll.tools.store.missing(poll.stream, after, FETCH_RECORDS):
         after = marks[-1].id
@@ -265,6 +267,15 @@ def _confirm(poll: Poll, *, approved: bool) -> None:
             bodies = poll.tools.store.bodies(vanished.values())
             found = [diff.vanished(mark, bodies[one], poll.rules()) for one, mark in vanished.items()]
             poll.commit(poll.progress, found)
+
+
+def _knows_listings(poll: Poll) -> bool:
+    """Whether the API counts as many parent records as are remembered."""
+    if poll.watch.resource.parent is None:
+        return True
+    stream = poll.parent_stream()
+    progress = poll.tools.store.standing(stream).progress
+    return poll.tools.source.count(stream) == _expected(poll, stream, progress)
 
 
 def _unshown(poll: Poll, parent: str, missing: dict[str, Mark]) -> dict[str, Mark]:
@@ -302,5 +313,8 @@ def disagreement(poll: Poll, counted: Mapping[str, int] | None = None) -> int:
     ``counted`` is what it counts, if that was asked already.
     """
     total = sum((counts(poll) if counted is None else counted).values())
-    expected = poll.progress.live + poll.tools.store.strangers(poll.stream) + poll.progress.count_gap
-    return total - expected
+    return total - _expected(poll, poll.stream, poll.progress)
+
+
+def _expected(poll: Poll, stream: Stream, progress: Progress) -> int:
+    return progress.live + poll.tools.store.strangers(stream) + progress.count_gap
