@@ -126,3 +126,21 @@ def test_an_approval_is_not_of_what_vanishes_after_it(rig, held, simulator, acco
     simulator.faults.clear()
     assert rig.poll(org, CLIENTS, full=True) == []
     assert rig.progress(org, CLIENTS).live == len(others)
+
+
+def test_a_decision_is_void_once_a_sweep_under_way_finds_more(rig, held, simulator, account, org):
+    """It was made of fewer: what vanished since is neither told nor dismissed before it is decided about."""
+    gone = max(account.live(org, CLIENTS))
+    simulator.page_cap = 10
+
+    def drift(request):
+        if (request.filter or {}).get("order") == ["id ASC"]:
+            simulator.on_request = None
+            rig.decide(org, CLIENTS, Decision.REJECT)
+            account.hard_delete(org, CLIENTS, gone)
+
+    simulator.on_request = drift
+    assert rig.poll(org, CLIENTS, full=True) == rig.poll(org, CLIENTS) == []
+    assert states(rig, org)[gone] == State.MISSING
+    assert rig.decide(org, CLIENTS, Decision.APPROVE)
+    assert kinds(rig.poll(org, CLIENTS)) == [("deleted", one) for one in [*held, gone]]
