@@ -53,12 +53,14 @@ def _follow(run: Poll, *, full: bool) -> None:
 
 
 def _look_closer(run: Poll, *, full: bool) -> None:
+    if run.decision:
+        settle_missing(run)  # before a sweep adds to what was decided about
     progress = run.progress
     if full and progress.sweep and progress.sweep.kind != Pass.FULL:
         run.commit(replace(progress, sweep=None))  # the rest of a sweep of stamps would not do
     if full or progress.sweep or run.tools.now_ms() >= progress.next_sweep_ms:
         sweep(run, Pass.FULL if full or progress.sweeps % run.watch.full_every == 0 else Pass.IDS)
-    elif run.decision or (progress.missing and progress.held_ms is None):
+    elif progress.missing and progress.held_ms is None:
         settle_missing(run)
     elif progress.polls % run.watch.count_every == 0:
         _check_count(run)

@@ -15,11 +15,11 @@ import structlog
 
 from poller import diff, overlap
 from poller.diff import Finding
-from poller.model import Mark, Page, Quarantined, Record, State, Tagged
+from poller.model import Mark, Page, Quarantined, Record, State, Stream, Tagged
 from poller.overlap import Late
 from poller.running import UNREAD, Poll, began_ms, moved
 from poller.sources import Incomplete, ParentGone, SourceError, Sweep
-from poller.stores import Decision, Pass, Sweeping
+from poller.stores import Decision, Pass, Progress, Sweeping
 
 log = structlog.get_logger()
 
@@ -254,26 +254,52 @@ def _confirm(poll: Poll, *, approved: bool) -> None:
             reason="the API still counts the missing records",
             hint=f"if that stays so, look, then: poller approve {poll.stream.name}",
         )
+    if gone and not (approved or _knows_listings(poll)):
+        return  # one may have moved to a listing that only the next poll reads
     after = ""
     while marks := poll.tools.store.missing(poll.stream, after, FETCH_RECORDS):
         after = marks[-1].id
+        unshown: dict[str, Mark] = {}
         for parent, group in groupby(sorted(marks, key=attrgetter("parent", "id")), attrgetter("parent")):
-            _confirm_some(poll, parent, list(group), gone=gone)
+            unshown |= _unshown(poll, parent, {mark.id: mark for mark in group})
+        vanished = _nowhere(poll, unshown) if gone else {}
+        if vanished:
+            bodies = poll.tools.store.bodies(vanished.values())
+            found = [diff.vanished(mark, bodies[one], poll.rules()) for one, mark in vanished.items()]
+            poll.commit(poll.progress, found)
 
 
-def _confirm_some(poll: Poll, parent: str, missing: list[Mark], *, gone: bool) -> None:
+def _knows_listings(poll: Poll) -> bool:
+    """Whether the API counts as many parent records as are remembered."""
+    if poll.watch.resource.parent is None:
+        return True
+    stream = poll.parent_stream()
+    progress = poll.tools.store.standing(stream).progress
+    return poll.tools.source.count(stream) == _expected(poll, stream, progress)
+
+
+def _unshown(poll: Poll, parent: str, missing: dict[str, Mark]) -> dict[str, Mark]:
+    """Ask a listing for missing records: those that it does not show; none where its answer proves nothing."""
     try:
-        page = poll.tools.source.fetch(poll.stream, [mark.id for mark in missing], parent)
+        page = poll.tools.source.fetch(poll.stream, list(missing), parent)
     except ParentGone:
         poll.tools.store.sweep_soon(poll.parent_stream())
-        return
-    marks = {mark.id: mark for mark in missing}
-    findings, quarantined = poll.look(page.records, marks, poll.rules(), parent)
-    shown = {record.id for record in page.records}.union(record.key for record in page.quarantined)
-    vanished = [mark for mark in missing if mark.id not in shown] if gone and not page.quarantined else []
-    bodies = poll.tools.store.bodies(vanished)
-    findings += [diff.vanished(mark, bodies[mark.id], poll.rules()) for mark in vanished]
-    poll.commit(poll.progress, findings, [*page.quarantined, *quarantined])
+        return {}
+    findings, quarantined = poll.look(page.records, missing, poll.rules(), parent)
+    if findings or page.quarantined or quarantined:
+        poll.commit(poll.progress, findings, [*page.quarantined, *quarantined])
+    shown = {record.id for record in page.records}
+    return {} if page.quarantined else {one: mark for one, mark in missing.items() if one not in shown}
+
+
+def _nowhere(poll: Poll, missing: dict[str, Mark]) -> dict[str, Mark]:
+    """Those of these that no other listing shows either: a record that moved to one while it was swept is not gone."""
+    for parent in poll.parents:
+        others = {one: mark for one, mark in missing.items() if mark.parent != parent}
+        if others:
+            left = _unshown(poll, parent, others)
+            missing = {one: mark for one, mark in missing.items() if one in left or one not in others}
+    return missing
 
 
 def counts(poll: Poll) -> dict[str, int]:
@@ -287,5 +313,8 @@ def disagreement(poll: Poll, counted: Mapping[str, int] | None = None) -> int:
     ``counted`` is what it counts, if that was asked already.
     """
     total = sum((counts(poll) if counted is None else counted).values())
-    expected = poll.progress.live + poll.tools.store.quarantined(poll.stream) + poll.progress.count_gap
-    return total - expected
+    return total - _expected(poll, poll.stream, poll.progress)
+
+
+def _expected(poll: Poll, stream: Stream, progress: Progress) -> int:
+    return progress.live + poll.tools.store.strangers(stream) + progress.count_gap

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from mirror import OVERLAP_S, SECOND_MS, Mirror, Rig, plan
 from upstream import CHANGES, FOLLOWED, HONEST, IGNORE, LATEST_MS, LIES, POLLED, SOFT, Change, World
 
-from poller import diff, search
 from poller import poll as polling
+from poller import search
 from poller import sweep as sweeping
 from poller.model import format_time
 from poller.simulator import Simulator
@@ -303,13 +303,7 @@ def tie_blind(monkeypatch):
 
 def credulous(monkeypatch):
     """What a listing did not show is deleted, without asking for it."""
-
-    def conclude(run, parent, missing, *, gone):
-        del parent, gone
-        bodies = run.tools.store.bodies(missing)
-        run.commit(run.progress, [diff.vanished(mark, bodies[mark.id], run.rules()) for mark in missing])
-
-    monkeypatch.setattr(sweeping, "_confirm_some", conclude)
+    monkeypatch.setattr(sweeping, "_unshown", lambda _run, _parent, missing: missing)
     monkeypatch.setattr(sweeping, "disagreement", lambda _run: 0)
 
 

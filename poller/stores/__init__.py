@@ -235,6 +235,10 @@ class Store(Protocol):
         """How many records of the stream are in quarantine."""
         ...
 
+    def strangers(self, stream: Stream) -> int:
+        """How many of them are not remembered as live."""
+        ...
+
     def due(self, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> Sequence[Delivery]:
         """Pending deliveries that are the first of their lane and due, longest first.
 

@@ -167,6 +167,11 @@ class LoopStore:
         with self._reading():
             return int(self._one("SELECT count(*) FROM quarantine WHERE stream = ?", self._id(stream))[0])
 
+    def strangers(self, stream: Stream) -> int:
+        """See ``Store.strangers``."""
+        with self._reading():
+            return marks.strangers(self._connection, self._id(stream))
+
     # Deliveries
 
     def due(self, sink: str, now_ms: int, limit: int, *, probe: bool = False) -> list[Delivery]:

@@ -93,6 +93,13 @@ def quarantine(connection: Connection, number: int, quarantined: Sequence[Quaran
     )
 
 
+def strangers(connection: Connection, number: int) -> int:
+    """How many records in quarantine are not remembered as live."""
+    known = "SELECT id FROM mark WHERE stream = quarantine.stream AND id = quarantine.record AND state = 0"
+    sql = f"SELECT count(*) FROM quarantine WHERE stream = ? AND NOT EXISTS ({known})"
+    return int(connection.execute(sql, [number]).fetchone()[0])
+
+
 def forget(connection: Connection, number: int) -> None:
     """Forget all records of a stream."""
     connection.execute("DELETE FROM body WHERE id IN (SELECT body FROM mark WHERE stream = ?)", [number])

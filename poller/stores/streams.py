@@ -7,7 +7,8 @@ from poller.model import Stream
 from poller.stores import Decision, Progress, Standing, rows
 
 _ADVANCE = f"""
-  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), decision = iif(?, NULL, decision)
+  UPDATE stream SET ({rows.PROGRESS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?),
+    decision = iif(? OR ? > missing, NULL, decision)
   WHERE id = ?
 """
 
@@ -50,8 +51,11 @@ def schedule(connection: Connection, number: int, standing: Standing) -> None:
 
 
 def advance(connection: Connection, number: int, progress: Progress, *, decided: bool) -> None:
-    """Keep how far a stream has been followed, and that the operator's decision has been carried out."""
-    connection.execute(_ADVANCE, [*rows.progress_row(progress), decided, number])
+    """Keep how far a stream has been followed, and that the operator's decision has been carried out.
+
+    One that was made of fewer missing records is void.
+    """
+    connection.execute(_ADVANCE, [*rows.progress_row(progress), decided, progress.missing, number])
 
 
 def decide(connection: Connection, name: str, decision: Decision) -> bool:

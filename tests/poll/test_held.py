@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from mirror import MINUTE_MS
-from polled import CLIENTS, baselined, kinds, states
+from polled import CLIENTS, baselined, hidden, kinds, states
 
 from poller.model import State, Stream
 from poller.stores import Decision
@@ -105,3 +105,42 @@ def test_approval_still_asks_for_each(rig, held, account, org):
     events = rig.poll(org, CLIENTS) + rig.poll(org, CLIENTS)
     assert held[0] not in {event.record_id for event in events}
     assert states(rig, org)[held[0]] == State.LIVE
+
+
+def test_what_vanishes_after_a_rejection_is_told(rig, held, account, org):
+    """The sweep that brings the rejected ones back finds one that is gone: nobody has rejected that."""
+    for one, body in rig.store.bodies(rig.store.missing(Stream(org, CLIENTS), "", 100)).items():
+        account.put_raw(org, CLIENTS, one, body)
+    gone = max(account.live(org, CLIENTS))
+    rig.decide(org, CLIENTS, Decision.REJECT)
+    account.hard_delete(org, CLIENTS, gone)
+    assert kinds(rig.poll(org, CLIENTS, full=True)) == [("deleted", gone)]
+
+
+def test_an_approval_is_not_of_what_vanishes_after_it(rig, held, simulator, account, org):
+    """At the next sweep the API shows only one of the others, but counts them all: they wait."""
+    others = set(account.live(org, CLIENTS)).difference(held)
+    rig.decide(org, CLIENTS, Decision.APPROVE)
+    simulator.faults.always(hidden(*sorted(others)[1:]), path="clients$")
+    assert kinds(rig.poll(org, CLIENTS, full=True)) == [("deleted", one) for one in held]
+    simulator.faults.clear()
+    assert rig.poll(org, CLIENTS, full=True) == []
+    assert rig.progress(org, CLIENTS).live == len(others)
+
+
+def test_a_decision_is_void_once_a_sweep_under_way_finds_more(rig, held, simulator, account, org):
+    """It was made of fewer: what vanished since is neither told nor dismissed before it is decided about."""
+    gone = max(account.live(org, CLIENTS))
+    simulator.page_cap = 10
+
+    def drift(request):
+        if (request.filter or {}).get("order") == ["id ASC"]:
+            simulator.on_request = None
+            rig.decide(org, CLIENTS, Decision.REJECT)
+            account.hard_delete(org, CLIENTS, gone)
+
+    simulator.on_request = drift
+    assert rig.poll(org, CLIENTS, full=True) == rig.poll(org, CLIENTS) == []
+    assert states(rig, org)[gone] == State.MISSING
+    assert rig.decide(org, CLIENTS, Decision.APPROVE)
+    assert kinds(rig.poll(org, CLIENTS)) == [("deleted", one) for one in [*held, gone]]

@@ -6,6 +6,7 @@ import pytest
 from mirror import HOUR_MS, MINUTE_MS, plan
 from polled import baselined, hidden, kinds
 
+from poller.simulator import account as simulated
 from poller.simulator import faults
 from poller.sources import Incomplete
 
@@ -158,3 +159,49 @@ def test_missing_prices_of_a_list_that_is_gone_hold_up_nothing(prices, simulator
         events += rig.poll(org, "prices")
         rig.now_ms.advance(MINUTE_MS)
     assert kinds(events) == [("updated", ids[other][0])] * 3
+
+
+def test_a_price_that_moves_while_it_is_swept_is_not_deleted(prices, simulator, account, org):
+    """Neither list shows it, and a deletion elsewhere makes the counts agree: it is asked for in the other list too."""
+    rig, ids = prices
+    first, second = sorted(ids)
+    moved, gone = ids[second][1], ids[first][0]
+
+    def drift(request):
+        if _lists(request, second):
+            simulator.on_request = None
+            _move(rig, account, org, moved, first)
+            account.hard_delete(org, "prices", gone)
+
+    simulator.on_request = drift
+    events = rig.poll(org, "prices", full=True)
+    events += rig.poll(org, "prices") + rig.poll(org, "prices", full=True)
+    assert kinds(events) == [("updated", moved), ("deleted", gone)]
+    assert events[0].changed == ["priceListId"]
+
+
+def test_a_price_that_moves_to_a_list_that_is_new_is_not_deleted(prices, simulator, account, org):
+    """Only the next poll knows the list: the price is missing until then, although the counts of the others agree."""
+    rig, ids = prices
+    parent = min(ids)
+    moved = ids[parent][1]
+
+    def drift(request):
+        if _lists(request, parent):
+            simulator.on_request = None
+            new.append(account.create(org, "price_lists"))
+            _move(rig, account, org, moved, new[0])
+
+    new, simulator.on_request = [], drift
+    assert rig.poll(org, "prices", full=True) == []
+    assert kinds(rig.poll(org, "prices")) == [("created", new[0]), ("updated", moved)]
+
+
+def _lists(request, parent):
+    return f"/{parent}/" in request.path and (request.filter or {}).get("order") == ["id ASC"]
+
+
+def _move(rig, account, org, price, parent):
+    fields = account.get("prices", price) | {"priceListId": parent, "updatedAt": simulated.stamped(rig.now_ms())}
+    account.hard_delete(org, "prices", price)
+    account.put_raw(org, "prices", price, json.dumps(fields).encode(), parent=parent)

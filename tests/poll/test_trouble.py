@@ -176,3 +176,15 @@ def test_a_failing_poll_raises_one_kind_of_error(rig, simulator, account, org):
     assert rig.poll(org, CLIENTS, full=True) == []
     assert rig.poll(org, CLIENTS, full=True) == []
     assert set(states(rig, org).values()) == {State.LIVE}
+
+
+def test_a_known_record_in_quarantine_makes_up_for_none_that_is_hidden(rig, simulator, account, org):
+    """The API neither lists one nor shows it by its id, but counts it; another cannot be read. None is deleted."""
+    ids = account.bulk_create(org, CLIENTS, 6)
+    baselined(rig, org)
+    simulator.page_cap = 2
+    account.put_raw(org, CLIENTS, ids[4], b'{"id":"%s","total":NaN}' % ids[4].encode())
+    simulator.faults.always(hidden(ids[0]), path="clients$")
+    assert rig.poll(org, CLIENTS, full=True) == []
+    assert states(rig, org)[ids[0]] == State.MISSING
+    assert rig.poll(org, CLIENTS) == []

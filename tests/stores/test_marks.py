@@ -109,3 +109,16 @@ def test_quarantine_is_counted_and_cleared(store, feed, now_ms):
     assert store.quarantined(feed.stream) == 1
     store.clear_quarantine(feed.stream, now_ms + 11)
     assert store.quarantined(feed.stream) == 0
+
+
+def test_what_is_in_quarantine_and_live_is_no_stranger(store, feed, make_record, now_ms):
+    """A record that was followed until it could not be read is not counted twice; one that is deleted is no more."""
+    feed.show(
+        make_record("x"),
+        make_record("y"),
+        quarantined=[Quarantined("x", "bad"), Quarantined("z", "bad")],
+        now_ms=now_ms,
+    )
+    assert store.strangers(feed.stream) == 1
+    feed.show(make_record("x", deleted=True), now_ms=now_ms)
+    assert store.strangers(feed.stream) == 2
