@@ -100,6 +100,23 @@ def test_events_are_listed_and_followed(site, account, org):
         follower.until(lambda: follower.out == sent, 3)
 
 
+@pytest.mark.parametrize(
+    "command", [("events",), ("events", "--follow"), ("replay", "--trigger"), ("dead", "list", "--trigger")]
+)
+def test_a_mistyped_trigger_is_no_pattern_of_nothing(site, command):
+    """It is said that none matches, with the nearest one, before any wait."""
+    done = site.run(*command, "clint.created")
+    assert (done.code, done.out) == (2, "")
+    assert '"clint.created" matches no trigger; did you mean "client.created"?' in done.err
+
+
+@pytest.mark.parametrize("pattern", ["*", "client.*", "*.updated", "New Client", "poller.*", "*created"])
+def test_what_names_triggers_is_a_pattern_of_events(site, pattern):
+    """As routes have them, and connector platforms."""
+    assert site.run("once").code == 0
+    assert site.run("events", pattern)[:3] == (0, "", "")
+
+
 def test_events_into_a_pipe_that_closes(site, account, org):
     """No traceback in ``poller events | head``."""
     site.run("once")
