@@ -1,5 +1,6 @@
 """Commands that ask the API and end."""
 
+from contextlib import closing
 from itertools import chain
 from threading import Event
 
@@ -58,9 +59,10 @@ def check() -> None:
         table.sink().close()
     click.echo(f"ok       configuration: {len(config.plan().watches)} resources, sinks: {', '.join(config.sinks)}")
     well, stop = True, Event()
-    for found in chain(look_at(source(config), config.plan()), tried_connections(_connections(config, stop), stop)):
-        well = well and found.well is not False
-        click.echo(f"{_WELL[found.well]:<8} {found.what}: {found.told}")
+    with closing(source(config)) as api:
+        for found in chain(look_at(api, config.plan()), tried_connections(_connections(config, stop), stop)):
+            well = well and found.well is not False
+            click.echo(f"{_WELL[found.well]:<8} {found.what}: {found.told}")
     leave(0 if well else 1)
 
 
