@@ -57,6 +57,8 @@ def check() -> None:
     config = configuration(secrets=True)
     for table in config.sinks.values():
         table.sink().close()
+    if config.http.listen is not None:
+        config.http.revealed()
     click.echo(f"ok       configuration: {len(config.plan().watches)} resources, sinks: {', '.join(config.sinks)}")
     well, stop = True, Event()
     with closing(source(config)) as api:

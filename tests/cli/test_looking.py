@@ -52,6 +52,15 @@ def test_check_of_an_empty_account(site):
     assert "unknown  clients: too few records to tell" in done.out
 
 
+def test_check_finds_a_token_that_the_status_page_would_not_start_with(tmp_path, api):
+    """A start would be refused for it."""
+    site = Site(tmp_path, api.url, '[http]\nlisten = "127.0.0.1:0"\ntoken = { env = "PAGE_TOKEN" }\n')
+    site.env["PAGE_TOKEN"] = "0123456789"
+    told = "poller: http.token: should have at least 16 characters, such as: openssl rand -hex 32\n"
+    assert site.run("check") == (78, "", told)
+    assert site.run("run").code == 78
+
+
 # status
 
 
