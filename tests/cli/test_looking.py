@@ -134,3 +134,13 @@ def test_events_into_a_pipe_that_closes(site, account, org):
     command = f"{sys.executable} -m poller --config {site.config} events --json -n 50 | head -c 10"
     done = subprocess.run(command, shell=True, env=site.env, capture_output=True, text=True, check=False)
     assert (len(done.stdout), "Traceback" in done.stderr) == (10, False)
+
+
+@pytest.mark.parametrize("command", ["triggers", "sample client.created", "status", "--help", "config schema"])
+def test_an_answer_onto_a_disk_that_is_full(site, command):
+    """It is said that it cannot be written; that is no defect of poller."""
+    site.run("once")
+    line = f"{sys.executable} -m poller --config {site.config} {command} > /dev/full"
+    done = subprocess.run(line, shell=True, env=site.env, capture_output=True, text=True, check=False)
+    told = "poller: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
