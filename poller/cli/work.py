@@ -7,7 +7,7 @@ from threading import Event
 import click
 
 from poller.actions import Connection
-from poller.assembly import source
+from poller.assembly import sink, source
 from poller.check import check as look_at
 from poller.check import tried_connections
 from poller.cli.shared import configuration, told
@@ -55,8 +55,8 @@ def check() -> None:
     each resource it tries whether the API really honours the filters that changes are found by.
     """
     config = configuration(secrets=True)
-    for table in config.sinks.values():
-        table.sink().close()
+    for name, table in config.sinks.items():
+        sink(name, table).close()
     if config.http.listen is not None:
         config.http.revealed()
     click.echo(f"ok       configuration: {len(config.plan().watches)} resources, sinks: {', '.join(config.sinks)}")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from process import Site
+from process import Site, file
 
 from poller.simulator import History
 from poller.simulator.faults import ignores, shuffled
@@ -59,6 +59,15 @@ def test_check_finds_a_token_that_the_status_page_would_not_start_with(tmp_path,
     told = "poller: http.token: should have at least 16 characters, such as: openssl rand -hex 32\n"
     assert site.run("check") == (78, "", told)
     assert site.run("run").code == 78
+
+
+def test_check_names_the_sink_that_cannot_be_made(tmp_path, api):
+    """As a start does."""
+    site = Site(tmp_path, api.url, file("audit", tmp_path / "nowhere" / "events.jsonl"))
+    done = site.run("check")
+    assert (done.code, done.out) == (78, "")
+    assert done.err.startswith("poller: sinks.audit: the folder ")
+    assert site.run("once").err.endswith(done.err)
 
 
 # status
