@@ -32,7 +32,7 @@ def socket_path(database: Path) -> Path:
 def ask(database: Path, command: str, timeout_s: float | None = None, **request: object) -> dict[str, Any]:
     """What the running poller of this state answers to a command, in ``TIMEOUT_S`` if nothing else is said.
 
-    Raises ``NotRunning``, or another ``OSError``.
+    Raises ``NotRunning``, ``PermissionError`` with words for a person, or another ``OSError``.
     """
     request = {"command": command, **request}
     with socket.socket(socket.AF_UNIX) as connection:
@@ -42,8 +42,12 @@ def ask(database: Path, command: str, timeout_s: float | None = None, **request:
                 connection.connect(name)
             connection.sendall(json.dumps(request).encode() + b"\n")
             return line(connection)
-        except (FileNotFoundError, ConnectionError) as error:
+        except (FileNotFoundError, NotADirectoryError, ConnectionError) as error:
             raise NotRunning from error
+        except PermissionError as error:
+            raise PermissionError(
+                f"{database} is closed to this user: be the one that poller runs as, or root"
+            ) from error
 
 
 @contextmanager

@@ -67,20 +67,21 @@ def _put_together(
         api = source(config, stop, meter)
         receivers: dict[str, Sink] = {}
         for name, table in config.sinks.items() if deliver else ():
-            receivers[name] = _made(name, table)
+            receivers[name] = sink(name, table)
             made.callback(receivers[name].close)
         queues = config.queues() if deliver else ()
         ways = connections(config.connections, config.known_systems(), config.own_connection(), stop) if queues else {}
         store = open_store(api.name)
         shape_of = Shapes(config.ways().shapes, store.shape)
         store.keep_shapes(config.shapes())
-        sinks: dict[str, Sink] = {name: Shaped(sink, shape_of) for name, sink in receivers.items()}
+        sinks: dict[str, Sink] = {name: Shaped(receiver, shape_of) for name, receiver in receivers.items()}
         sinks |= {name: Actions(shape_of, ways, origin=config.source.origin) for name in queues}
         made.pop_all()
     return Service(config.plan(), api, store, sinks, stop, config.state.limits(), turns, meter)
 
 
-def _made(name: str, table: SinkConfig) -> Sink:
+def sink(name: str, table: SinkConfig) -> Sink:
+    """Make a sink; raises ``SettingError`` with its key where it cannot be made."""
     try:
         return table.sink()
     except SettingError as error:

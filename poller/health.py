@@ -17,7 +17,7 @@ def health(config: Path | None) -> tuple[bool, str]:
     """
     try:
         answer = ask(state(find(config, os.environ)), "ping", _ANSWER_S)
-    except ConfigError as error:
+    except (ConfigError, PermissionError) as error:
         return False, str(error).splitlines()[0]
     except NotRunning:
         return False, "poller does not run"

@@ -7,7 +7,9 @@ from typing import Annotated, NamedTuple, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from poller.secret import Secret
-from poller.settings import Strict, is_loopback
+from poller.settings import SettingError, Strict, is_loopback
+
+SHORTEST_TOKEN = 16
 
 
 class Address(NamedTuple):
@@ -77,3 +79,17 @@ class HttpTable(Strict):
     def beyond_loopback(self) -> bool:
         """Whether other machines can reach it."""
         return self.address is not None and not is_loopback(self.address.host)
+
+    def revealed(self) -> str:
+        """The token, or nothing where there is none; ``SettingError`` where it cannot be read or is too short."""
+        if self.token is None:
+            return ""
+        try:
+            token = self.token.reveal()
+        except SettingError as error:
+            raise SettingError(f"http.token: {error}") from error
+        if len(token) < SHORTEST_TOKEN:
+            raise SettingError(
+                f"http.token: should have at least {SHORTEST_TOKEN} characters, such as: openssl rand -hex 32"
+            )
+        return token

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -12,6 +13,7 @@ from poller.config import Config
 from poller.deliver import drain
 from poller.service import POLL_THREADS, Service, wall_ms
 from poller.stores import Standing, reading
+from poller.stores.opening import NoStateError
 
 _T = TypeVar("_T")
 
@@ -52,10 +54,9 @@ def dry_run(config: Config, *, full: bool, show: Callable[[reading.Stored], None
     with tempfile.TemporaryDirectory(prefix="poller-dry-run-") as folder:
         copy = Path(folder) / "poller.db"
         before = 0
-        if config.state.path.exists():
-            with reading.View(config.state.path) as view:
-                view.copy(copy)
-                before = max((event.sequence for event in view.last("*", 1)), default=0)
+        with suppress(NoStateError), reading.View(config.state.path) as view:
+            view.copy(copy)
+            before = max((event.sequence for event in view.last("*", 1)), default=0)
         service = assemble(config, state=copy, deliver=False)
         try:
             standings = _poll(service, full=full)

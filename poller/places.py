@@ -1,5 +1,6 @@
 """Where things are: the configuration, and the state that it names. Known without reading what the rest of it means."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +12,9 @@ TOKEN_VARIABLE = "SPACE_INVOICES_TOKEN"  # noqa: S105 - a name, not a secret
 
 STATE = Path("state/poller.db")
 """The state, where the configuration names no other."""
+
+_TABLE, _PATH = re.compile(r"[\s\[\"']*state\b"), re.compile(r"[\s\"']*path\b")
+"""What speaks of the state, or of its place, in a file that cannot be read."""
 
 _PLACES = (Path("config.toml"), Path("/etc/poller/config.toml"))
 
@@ -67,17 +71,24 @@ def state(path: Path | None) -> Path:
 
 
 def _told(path: Path) -> Path | None:
-    """What the lines of a file that is not TOML say of the state, if they do."""
-    table = ""
-    with suppress(OSError):
-        for line in path.read_text(errors="replace").splitlines():
-            with suppress(tomllib.TOMLDecodeError):
-                row = tomllib.loads(line)
-                if line.lstrip().startswith("["):
-                    table = line.strip()
-                elif table == "[state]" and isinstance(row.get("path"), str):
-                    return Path(row["path"])
-    return None
+    """What the lines of a file that is not TOML say of the state; None where that cannot be told."""
+    within = unclear = False
+    try:
+        lines = path.read_text("utf-8-sig", "replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        row: dict[str, Any] = {}
+        with suppress(ValueError, RecursionError):  # as in toml()
+            row = tomllib.loads(line)
+        if within and isinstance(row.get("path"), str):
+            return Path(row["path"])
+        if row == {"state": {}}:
+            within = True
+            continue
+        within = within and not line.lstrip().startswith("[")
+        unclear = unclear or bool((_PATH if within else _TABLE).match(line))
+    return None if unclear else STATE
 
 
 def toml(path: Path) -> dict[str, Any]:

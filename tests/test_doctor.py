@@ -218,6 +218,13 @@ def test_each_verdict_on_the_api(site, api, name, verdict, fault, path):
     assert found.follows or verdict in (OK, NOTE)
 
 
+def test_what_is_said_of_tags_is_what_is_done(site, api):
+    """Sweeps ask for pages on condition that they changed, so a 304 is of use."""
+    api.faults.always(not_modified)
+    found = findings(site)["ETag"]
+    assert (found.seen, found.follows) == ("304: a page that is the same is not sent again", "sweeps make use of it")
+
+
 def test_a_trouble_that_passes_is_no_finding(site, api):
     """A 503 or a 429 is asked once more."""
     api.faults.next(faults.maintenance, path=CLIENTS)

@@ -81,6 +81,45 @@ def test_a_configuration_that_names_no_state(tmp_path, api, config, words):
     assert words in done.out
 
 
+@pytest.mark.parametrize("line", ["x = " + "9" * 5000, "x = " + "[" * 5000])
+def test_a_line_beyond_all_measure_is_no_defect(tmp_path, api, line):
+    """A command that only looks for the state says what is wrong, as the others do."""
+    site = Site(tmp_path, api.url, CLIENTS)
+    site.config.write_text(f"[state]\n{line}\npath = '{site.database}'\n")
+    assert site.run("health")[:2] == (1, "poller does not run\n")
+    done = site.run("status")
+    assert (done.code, "is not TOML" in done.err, "Traceback" in done.err) == (78, True, False)
+
+
+@pytest.mark.parametrize("named", ["", '[state] # closed\nkeep = "7d"\n', "[state]\npath = 'other.db' # here\n"])
+def test_a_file_that_is_no_toml_any_more_leaves_a_poller_well(tmp_path, api, named):
+    """A typo in the configuration of one that runs is no reason for a restart, which would not start."""
+    site = Site(tmp_path, api.url, CLIENTS)
+    rest, _, _ = site.config.read_text().partition("[state]")
+    site.config.write_text(rest + named)
+    with site.start() as running:
+        running.up()
+        site.config.write_text(rest + named + "[resources\n")
+        done = site.run("health")
+        assert (done.code, done.out) == (0, f"well: process {running.pid}\n")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        '[state]\npath = "x\n',
+        "state = { path = 'x' }\n[resources",
+        "state.path = 'x'\n[resources",
+        "[state\npath = 'x'",
+    ],
+)
+def test_where_a_broken_file_puts_the_state_is_not_guessed(tmp_path, api, config):
+    """It names a place that cannot be read: another one is not asked."""
+    site = Site(tmp_path, api.url, CLIENTS)
+    site.config.write_text(config)
+    assert "is not TOML" in site.run("health").out
+
+
 def test_the_state_is_where_it_is_by_default(tmp_path):
     """A token alone is enough to run, and so it is here; without one there is nothing to ask."""
     command = [sys.executable, "-m", "poller", "health"]

@@ -25,6 +25,7 @@ TAKEN = {"system", "base_url", "rate", "timeout", "allow_private"}
 _OK = condition(OK, ANSWERED)
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _WITH = re.compile(r"\bwith\.([A-Za-z_]\w*)")
+_CONNECTION = re.compile(r"\bconnection\.([A-Za-z_]\w*)")
 
 
 def system(name: str, raw: Mapping[str, Any], at: str = "") -> System:
@@ -37,6 +38,7 @@ def system(name: str, raw: Mapping[str, Any], at: str = "") -> System:
     made = reading.system(name, table, within)
     for key in sorted(TAKEN & set(table.connection)):
         reading.found.append(f"{within}connection.{key}: every connection has a key of this name already")
+    reading.found += _unheld(table, within)
     for key, action in table.action.items():
         reading.found += _contradictions(action, f"{within}action.{key}")
     if reading.found:
@@ -175,6 +177,19 @@ def _texts(value: object, at: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for place, inner in enumerate(value):
             yield from _texts(inner, f"{at}.{place}")
+
+
+def _unheld(table: SystemTable, at: str) -> Iterator[str]:
+    """What is asked of a connection that none holds."""
+    parts: dict[str, Any] = {"headers": table.headers, "probe.query": table.probe and table.probe.query}
+    for name, action in table.action.items():
+        parts |= {f"action.{name}.headers": action.headers, f"action.{name}.query": action.query}
+        parts[f"action.{name}.look.query"] = action.look and action.look.query
+    for part, value in parts.items():
+        for key, text in _texts(value, f"{at}{part}"):
+            for name in _CONNECTION.findall(text):
+                if name not in table.connection:
+                    yield f'{key}: a connection holds no "{name}"' + nearest(name, list(table.connection))
 
 
 def _contradictions(table: ActionTable, at: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from poller import control, report
 from poller.cli import complete
+from poller.cli.pattern import TriggerPattern
 from poller.cli.shared import ask, configuration, state_path, told, warn, where
 from poller.health import health as look_at_health
 from poller.stores import reading
@@ -58,7 +59,7 @@ def sinks(*, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("trigger", default="*", shell_complete=complete.TRIGGER_NAMES)
+@click.argument("trigger", default="*", type=TriggerPattern(), shell_complete=complete.TRIGGER_NAMES)
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="So many of the newest.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new ones as they come.")
 @click.option("--json", "as_json", is_flag=True, help="The events as they are sent, one a line.")

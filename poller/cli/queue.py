@@ -12,6 +12,7 @@ import msgspec
 
 from poller import asking, control, report
 from poller.cli import complete
+from poller.cli.pattern import TriggerPattern
 from poller.cli.shared import ask, configuration, fail, state_path, told, warn, where
 from poller.operations import operations, plain
 from poller.progress import progress
@@ -44,7 +45,10 @@ _SELECTION: tuple[Options, ...] = (
     click.option("--id", "event_id", help="Only this event."),
     click.option("--route", shell_complete=complete.ROUTES, help="Only what went through the route of this name."),
     click.option(
-        "--trigger", shell_complete=complete.TRIGGER_NAMES, help="Only triggers of this pattern, such as client.*"
+        "--trigger",
+        type=TriggerPattern(),
+        shell_complete=complete.TRIGGER_NAMES,
+        help="Only triggers of this pattern, such as client.*",
     ),
     click.option("--record", help="Only events of the record of this id."),
     click.option("--since", "since_ms", type=Moment(), help="Only events recorded then or later."),

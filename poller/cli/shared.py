@@ -89,6 +89,8 @@ def ask(path: Path, command: str, timeout_s: float | None = None, **request: obj
     """What the poller that runs answers; raises ``control.NotRunning``."""
     try:
         answer = control.ask(path, command, timeout_s, **request)
+    except PermissionError as error:
+        fail(str(error), 1)
     except OSError as error:
         fail(f"the running poller does not answer: {error}", 1)
     if "error" in answer:

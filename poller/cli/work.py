@@ -1,12 +1,13 @@
 """Commands that ask the API and end."""
 
+from contextlib import closing
 from itertools import chain
 from threading import Event
 
 import click
 
 from poller.actions import Connection
-from poller.assembly import source
+from poller.assembly import sink, source
 from poller.check import check as look_at
 from poller.check import tried_connections
 from poller.cli.shared import configuration, told
@@ -54,13 +55,16 @@ def check() -> None:
     each resource it tries whether the API really honours the filters that changes are found by.
     """
     config = configuration(secrets=True)
-    for table in config.sinks.values():
-        table.sink().close()
+    for name, table in config.sinks.items():
+        sink(name, table).close()
+    if config.http.listen is not None:
+        config.http.revealed()
     click.echo(f"ok       configuration: {len(config.plan().watches)} resources, sinks: {', '.join(config.sinks)}")
     well, stop = True, Event()
-    for found in chain(look_at(source(config), config.plan()), tried_connections(_connections(config, stop), stop)):
-        well = well and found.well is not False
-        click.echo(f"{_WELL[found.well]:<8} {found.what}: {found.told}")
+    with closing(source(config)) as api:
+        for found in chain(look_at(api, config.plan()), tried_connections(_connections(config, stop), stop)):
+            well = well and found.well is not False
+            click.echo(f"{_WELL[found.well]:<8} {found.what}: {found.told}")
     leave(0 if well else 1)
 
 

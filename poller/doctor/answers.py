@@ -106,7 +106,7 @@ def conditional(etag: str | None, status: int) -> Told:
     if not etag:
         return Told(Verdict.OK, "no ETag")
     return (
-        Told(Verdict.NOTE, "304: a page that is the same need not be sent again")
+        Told(Verdict.NOTE, "304: a page that is the same is not sent again")
         if status == 304
         else Told(Verdict.OK, f"an ETag, but {status} when it is sent back")
     )

@@ -263,7 +263,7 @@ PROBES = (
             Verdict.WARN: "sweeps of ids cost as much as full ones: set source.sweep_every higher",
         },
     ),
-    Probe("ETag", "undocumented", _conditional, {Verdict.NOTE: "nothing: poller does not use it"}),
+    Probe("ETag", "undocumented", _conditional, {Verdict.NOTE: "sweeps make use of it"}),
     Probe(
         "limit headers",
         "undocumented; 100 requests a second",

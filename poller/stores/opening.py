@@ -71,6 +71,11 @@ class OlderError(LostError):
     """The state is whole, but older than it was: a restored backup, or a log that was deleted."""
 
 
+def folder(path: Path) -> str:
+    """What to say of a folder where the database should be."""
+    return f"{path} is a folder; [state] path names a file in one"
+
+
 class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the lock file says: who holds the state, which state it is, and how it was left."""
 
@@ -134,6 +139,8 @@ def open_locked(path: Path, *, accept_loss: bool = False) -> tuple[sqlite3.Conne
     Raises ``OpeningError``. With ``accept_loss`` a state that is lost is begun anew, and what was left of it
     is moved aside; an older state is gone on from.
     """
+    if path.is_dir():
+        raise OpeningError(folder(path))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = Lock(path)

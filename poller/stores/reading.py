@@ -1,6 +1,9 @@
 """What a command reads of the state while a poller runs, or does not: a connection that cannot write."""
 
+import errno
+import os
 import sqlite3
+import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
@@ -14,7 +17,7 @@ from poller.breaker import Breaker
 from poller.stores import Standing, StoreError, invariants, rows, streams, upkeep
 from poller.stores.bodies import Codec
 from poller.stores.figures import Figures, figures
-from poller.stores.opening import ForeignError, LostError, NoStateError
+from poller.stores.opening import ForeignError, LostError, NoStateError, OpeningError, folder
 from poller.stores.selection import SELECTED, Selection, selected
 from poller.stores.version import APPLICATION_ID, VERSION
 
@@ -51,6 +54,22 @@ class Totals(NamedTuple):
     pending: int
 
 
+def _see(path: Path) -> None:
+    """See that there is a file, and that it may be read; raises ``OpeningError``."""
+    why = None
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise OpeningError(folder(path))
+        why = None if os.access(path, os.R_OK) else os.strerror(errno.EACCES)
+    except (FileNotFoundError, NotADirectoryError):
+        told = f"there is no state at {path}: nothing has been polled yet, or [state] path is another"
+        raise NoStateError(told) from None
+    except OSError as error:
+        why = error.strerror
+    if why is not None:
+        raise OpeningError(f"{path} cannot be read: {why}; only the user that poller runs as can, and root")
+
+
 class View:
     """The state at ``path``, to be read; a context manager.
 
@@ -60,8 +79,7 @@ class View:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise NoStateError(f"there is no state at {path}: nothing has been polled yet, or [state] path is another")
+        _see(path)
         try:
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
             self._connection.execute("PRAGMA busy_timeout = 5000")

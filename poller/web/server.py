@@ -19,7 +19,6 @@ from poller.web.inside import Inside
 
 log = structlog.get_logger()
 
-SHORTEST_TOKEN = 16
 _CLOSE_S = 3.0
 _LOOK_S = 10.0
 """How often it is looked for connections that say nothing."""
@@ -44,7 +43,7 @@ class Endpoint:
         where = table.address
         if where is None:
             raise ValueError("[http] listen is not set")
-        token = _token(table)
+        token = table.revealed()
         self.table = table
         self._token = token
         listener = _listener(where)
@@ -74,7 +73,7 @@ class Endpoint:
 
     def stands_for(self, table: HttpTable) -> bool:
         """Whether another one for this table would be the same; raises ``SettingError`` as the making does."""
-        return table == self.table and _token(table) == self._token
+        return table == self.table and table.revealed() == self._token
 
     def close(self) -> None:
         """Stop listening, and drop what is still being answered after three seconds. May be called twice.
@@ -97,20 +96,6 @@ class Endpoint:
     def _serve(self) -> None:
         while not self._over.is_set():
             wasyncore.loop(_LOOK_S, use_poll=True, map=self._sockets, count=1)
-
-
-def _token(table: HttpTable) -> str:
-    if table.token is None:
-        return ""
-    try:
-        token = table.token.reveal()
-    except SettingError as error:
-        raise SettingError(f"http.token: {error}") from error
-    if len(token) < SHORTEST_TOKEN:
-        raise SettingError(
-            f"http.token: should have at least {SHORTEST_TOKEN} characters, such as: openssl rand -hex 32"
-        )
-    return token
 
 
 def _listener(where: Address) -> socket.socket:

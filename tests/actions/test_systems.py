@@ -255,6 +255,13 @@ def changed(path, value, table=MINE):
         ("pause_when", "htp.status", 'pause_when: column 1: unknown variable "htp"; did you mean "http"?'),
         ("reason", "http.body[", "reason: column 11: "),
         ("headers.Authorization", "Bearer ${connection.", "headers.Authorization: column 8: "),
+        (
+            "headers.Authorization",
+            "Bearer ${connection.kee}",
+            'headers.Authorization: a connection holds no "kee"; did you mean "key"?',
+        ),
+        ("action.add.query", {"of": ["${connection.kee}"]}, 'action.add.query.of.0: a connection holds no "kee"'),
+        ("probe", {"path": "/", "query": {"k": "${connection.kee}"}}, 'probe.query.k: a connection holds no "kee"'),
         ("connection.base_url", "text", "connection.base_url: every connection has a key of this name already"),
         ("connection.key", "hidden", 'connection.key: should be "secret" or "text"'),
         ("base_url", "http://crm.example.com", 'base_url: should begin with "https://"'),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from process import Site
+from process import Site, file
 
 from poller.simulator import History
 from poller.simulator.faults import ignores, shuffled
@@ -50,6 +50,24 @@ def test_check_of_an_empty_account(site):
     done = site.run("check")
     assert done.code == 0
     assert "unknown  clients: too few records to tell" in done.out
+
+
+def test_check_finds_a_token_that_the_status_page_would_not_start_with(tmp_path, api):
+    """A start would be refused for it."""
+    site = Site(tmp_path, api.url, '[http]\nlisten = "127.0.0.1:0"\ntoken = { env = "PAGE_TOKEN" }\n')
+    site.env["PAGE_TOKEN"] = "0123456789"
+    told = "poller: http.token: should have at least 16 characters, such as: openssl rand -hex 32\n"
+    assert site.run("check") == (78, "", told)
+    assert site.run("run").code == 78
+
+
+def test_check_names_the_sink_that_cannot_be_made(tmp_path, api):
+    """As a start does."""
+    site = Site(tmp_path, api.url, file("audit", tmp_path / "nowhere" / "events.jsonl"))
+    done = site.run("check")
+    assert (done.code, done.out) == (78, "")
+    assert done.err.startswith("poller: sinks.audit: the folder ")
+    assert site.run("once").err.endswith(done.err)
 
 
 # status
@@ -100,6 +118,23 @@ def test_events_are_listed_and_followed(site, account, org):
         follower.until(lambda: follower.out == sent, 3)
 
 
+@pytest.mark.parametrize(
+    "command", [("events",), ("events", "--follow"), ("replay", "--trigger"), ("dead", "list", "--trigger")]
+)
+def test_a_mistyped_trigger_is_no_pattern_of_nothing(site, command):
+    """It is said that none matches, with the nearest one, before any wait."""
+    done = site.run(*command, "clint.created")
+    assert (done.code, done.out) == (2, "")
+    assert '"clint.created" matches no trigger; did you mean "client.created"?' in done.err
+
+
+@pytest.mark.parametrize("pattern", ["*", "client.*", "*.updated", "New Client", "poller.*", "*created"])
+def test_what_names_triggers_is_a_pattern_of_events(site, pattern):
+    """As routes have them, and connector platforms."""
+    assert site.run("once").code == 0
+    assert site.run("events", pattern)[:3] == (0, "", "")
+
+
 def test_events_into_a_pipe_that_closes(site, account, org):
     """No traceback in ``poller events | head``."""
     site.run("once")
@@ -108,3 +143,13 @@ def test_events_into_a_pipe_that_closes(site, account, org):
     command = f"{sys.executable} -m poller --config {site.config} events --json -n 50 | head -c 10"
     done = subprocess.run(command, shell=True, env=site.env, capture_output=True, text=True, check=False)
     assert (len(done.stdout), "Traceback" in done.stderr) == (10, False)
+
+
+@pytest.mark.parametrize("command", ["triggers", "sample client.created", "status", "--help", "config schema"])
+def test_an_answer_onto_a_disk_that_is_full(site, command):
+    """It is said that it cannot be written; that is no defect of poller."""
+    site.run("once")
+    line = f"{sys.executable} -m poller --config {site.config} {command} > /dev/full"
+    done = subprocess.run(line, shell=True, env=site.env, capture_output=True, text=True, check=False)
+    told = "poller: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)

@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -151,3 +154,56 @@ def test_fault_10_a_second_daemon_is_refused(site):
         assert (done.code, done.out) == (75, "")
         assert f"in use by process {poller.pid}, running since 20" in done.err
         assert poller.stop().code == 0
+
+
+COMMANDS = [
+    "status",
+    "events",
+    "sinks",
+    "verify",
+    "pause stdout",
+    "retry",
+    "dead list",
+    "replay --dry-run",
+    "backup copy.db",
+    "once --dry-run",
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "closed"),
+    [("health", "folder"), *((command, closed) for command in COMMANDS for closed in ("folder", "file"))],
+)
+def test_a_state_that_is_another_user_s(site, command, closed):
+    """It is told who may read it; neither is it damaged, nor is that a defect."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root may read everything, and setpriv is not there to take that away")
+    site.config.write_text(site.config.read_text().replace("poller.db", "kept/poller.db"))
+    database = site.folder / "kept" / "poller.db"
+    assert site.run("once").code == 0
+    others = database.parent if closed == "folder" else database
+    weak = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    if os.geteuid() == 0:
+        os.chown(others, 65534, 65534)
+    else:
+        weak = []
+    others.chmod(0)
+    line = [*weak, sys.executable, "-m", "poller", "--config", str(site.config), *command.split()]
+    try:
+        done = subprocess.run(line, cwd=site.folder, env=site.env, capture_output=True, text=True, check=False)
+    finally:
+        others.chmod(0o700)
+    told = done.stdout + done.stderr
+    assert done.returncode in (1, 74)
+    assert str(database) in told
+    assert "the one that poller runs as" in told or "the user that poller runs as" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("command", ["status", "events", "verify", "run", "once", "once --dry-run"])
+def test_a_folder_in_the_place_of_the_state(site, command):
+    """It is said what the path should be; nothing is damaged."""
+    site.database.mkdir()
+    done = site.run(*command.split())
+    assert (done.code, done.out) == (74, "")
+    assert done.err == f"poller: {site.database} is a folder; [state] path names a file in one\n"
