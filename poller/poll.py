@@ -14,12 +14,13 @@ from threading import Lock
 import structlog
 
 from poller import diff, overlap
+from poller.absence import counts, disagreement, settle_missing
 from poller.model import Page, State, Stream
-from poller.running import UNREAD, Poll, Tools, began_ms, moved
+from poller.running import CHUNK_MARKS, UNREAD, Poll, Tools, began_ms, moved
 from poller.search import search
 from poller.sources import Increment, ParentGone, Sweep
 from poller.stores import Pass
-from poller.sweep import CHUNK_MARKS, counts, disagreement, settle_missing, sweep
+from poller.sweep import sweep
 
 log = structlog.get_logger()
 

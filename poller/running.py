@@ -22,6 +22,12 @@ log = structlog.get_logger()
 
 UNWATCHED_S = 900.0
 
+FETCH_RECORDS = 50
+"""So many are asked for by id at once."""
+
+CHUNK_MARKS = 1000
+"""So many are looked through at once."""
+
 UNREAD = 0
 """The watermark of a listing that was never read to its end."""
 

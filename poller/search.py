@@ -11,12 +11,13 @@ from typing import NamedTuple
 import structlog
 
 from poller import diff, locate
+from poller.absence import settle_missing
 from poller.diff import Finding
 from poller.locate import Count, Known, Ranks, Stretch
 from poller.model import Mark, Page, State
 from poller.running import Poll
 from poller.sources import Sweep
-from poller.sweep import count_late, hydrated, late_after, settle_missing
+from poller.sweep import count_late, hydrated, late_after
 
 log = structlog.get_logger()
 

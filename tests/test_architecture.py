@@ -36,7 +36,7 @@ PARTS = {
     "tables": "config",
     "triggers": "config",
     "ways": "config",
-    **dict.fromkeys(("running", "search", "sweep"), "poll"),
+    **dict.fromkeys(("absence", "running", "search", "sweep"), "poll"),
 }  # of one idea in more than one file
 APART = {"simulator": {"model", "examples"}}  # what it may import of ours; only the shell imports it
 

@@ -25,7 +25,7 @@ TAKEN = {"system", "base_url", "rate", "timeout", "allow_private"}
 _OK = condition(OK, ANSWERED)
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _WITH = re.compile(r"\bwith\.([A-Za-z_]\w*)")
-_CONNECTION = re.compile(r"\bconnection\.([A-Za-z_]\w*)")
+_CONNECTION = re.compile(r"\bconnection\.([A-Za-z_]\w*)(?=[^{}]*\})")
 
 
 def system(name: str, raw: Mapping[str, Any], at: str = "") -> System:
