@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from mirror import OVERLAP_S, SECOND_MS, Mirror, Rig, plan
 from upstream import CHANGES, FOLLOWED, HONEST, IGNORE, LATEST_MS, LIES, POLLED, SOFT, Change, World
 
+from poller import absence, search
 from poller import poll as polling
-from poller import search
-from poller import sweep as sweeping
 from poller.model import format_time
 from poller.simulator import Simulator
 from poller.sources import Increment, SourceError
@@ -303,8 +302,8 @@ def tie_blind(monkeypatch):
 
 def credulous(monkeypatch):
     """What a listing did not show is deleted, without asking for it."""
-    monkeypatch.setattr(sweeping, "_unshown", lambda _run, _parent, missing: missing)
-    monkeypatch.setattr(sweeping, "disagreement", lambda _run: 0)
+    monkeypatch.setattr(absence, "_unshown", lambda _run, _parent, missing: missing)
+    monkeypatch.setattr(absence, "disagreement", lambda _run: 0)
 
 
 def poll_clients(*spoiled, full=False, drift=()):
