@@ -6,7 +6,7 @@ import click
 
 from poller import daemon
 from poller.assembly import assemble
-from poller.cli.shared import configuration, told
+from poller.cli.shared import configuration, place, told
 from poller.leave import leave
 from poller.progress import polled, progress
 
@@ -20,7 +20,7 @@ def run(*, accept_state_loss: bool) -> None:
     The first poll of a stream is silent: it remembers what is there. SIGTERM or Ctrl-C finishes what is being
     sent, within 8 seconds; being killed at any moment loses nothing.
     """
-    read = partial(configuration, secrets=True)
+    read = partial(configuration, place(), secrets=True)  # a reload looks for no other file
     config = read()
     service = assemble(config, accept_loss=accept_state_loss)
     least = sum(watch.announces for watch in config.plan().watches.values())

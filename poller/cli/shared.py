@@ -45,9 +45,17 @@ def fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def configuration(*, secrets: bool = False) -> Config:
-    """The configuration that was asked for; with ``secrets`` each of them is seen to be readable, and never shown."""
-    path = find(click.get_current_context().find_root().params["config"], os.environ)
+def place() -> Path | None:
+    """The configuration file that was asked for, as ``find`` has it."""
+    return find(click.get_current_context().find_root().params["config"], os.environ)
+
+
+def configuration(path: Path | None = None, *, secrets: bool = False) -> Config:
+    """The configuration in ``path``, else the one that was asked for.
+
+    With ``secrets`` each of them is seen to be readable, and never shown.
+    """
+    path = path or place()
     config = load(path)
     if secrets:
         config.check_secrets(str(path or ""))
@@ -60,7 +68,7 @@ def where() -> tuple[Path, ConfigError | None]:
     try:
         return configuration().state.path, None
     except ConfigError as error:
-        return state(find(click.get_current_context().find_root().params["config"], os.environ)), error
+        return state(place()), error
 
 
 def state_path() -> Path:
@@ -79,7 +87,7 @@ def warn(wrong: ConfigError) -> None:
 def configured() -> Config | None:
     """The configuration, where there is any."""
     try:
-        find(click.get_current_context().find_root().params["config"], os.environ)
+        place()
     except ConfigError:
         return None
     return configuration()

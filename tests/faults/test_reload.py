@@ -3,10 +3,12 @@
 import json
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
-from process import Site, file, lines, only, webhook
+from process import Poller, Site, file, lines, only, webhook
 from receiver import Receiver, answer, delay, hang
 
 from poller.simulator.faults import hang as hang_api
@@ -105,6 +107,22 @@ def test_fault_61_the_command_tells_how_it_went(site):
         done = site.run("reload")
         assert (done.code, "source.overlapp" in done.err) == (1, True)
         assert answers(poller) == [True, False]
+
+
+def test_fault_61_a_file_that_is_gone_changes_nothing(site):
+    """Found where it is by default; the token in the environment would be enough for another start, without it."""
+    env = site.env | {"SPACE_INVOICES_TOKEN": "not-this-one"}
+
+    def begin(out, err):
+        command = [sys.executable, "-m", "poller", "run"]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=site.folder, env=env)
+
+    with Poller(begin, site.folder / "out", site.folder / "err") as poller:
+        poller.up()
+        site.config.unlink()
+        assert hang_up(poller) is False
+        assert "config.toml: cannot be read: No such file" in poller.log("configuration.refused")[0]["reason"]
+        assert poller.stop().code == 0
 
 
 def test_fault_62_a_reload_in_the_middle_of_a_poll_waits_for_it(site, api, account, org, told):
