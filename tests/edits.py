@@ -141,7 +141,7 @@ class World:
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with reading.View(self.folder / "poller.db") as view:
-            return view._database.execute(sql, values).fetchall()
+            return view._connection.execute(sql, values).fetchall()
 
 
 def _keys(table: dict[str, Any]) -> list[str]:

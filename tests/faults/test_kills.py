@@ -137,7 +137,7 @@ def test_fault_06_killed_while_old_events_are_forgotten(site):
 
 
 MIGRATES = """
-from poller.stores import schema
+from poller.stores import schema, version
 
 @schema.migrations()
 def next_one(db):
@@ -145,7 +145,7 @@ def next_one(db):
     db.execute("CREATE INDEX another_one ON event (org)")
     {end}
 
-schema.VERSION += 1
+version.VERSION += 1
 """
 
 

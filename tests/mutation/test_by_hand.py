@@ -87,7 +87,7 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (OUTBOX, 'DO UPDATE SET breaker = ?2",', 'DO NOTHING",'),
     ],
     "stores/test_delays.py::test_what_is_delayed_is_neither_due_nor_hurried_nor_expired": [
-        (OUTBOX, '\n        "AND turn <= ?2 * 1000"', ""),
+        (OUTBOX, "\n        \"AND (route = '' OR turn <= ?2 * 1000)\"", ""),
     ],
     "stores/test_outbox.py::test_parked_deliveries_can_be_sent_again": [
         (OUTBOX, "attempts = 0, troubles", "troubles"),
@@ -121,7 +121,7 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (DEPARTURE, "held FROM route WHERE name = ?", "held FROM route WHERE (name = ? OR 1)"),
         (DEPARTURE, "WHERE route = ? AND state = 'held' ORDER", "WHERE route = ? ORDER"),
         (DEPARTURE, "WHERE route = ? AND state = 'held' ORDER", "WHERE (route = ? OR 1) AND state = 'held' ORDER"),
-        (DEPARTURE, 'ORDER BY turn"', 'ORDER BY turn DESC"'),
+        (DEPARTURE, 'ORDER BY sequence"', 'ORDER BY sequence DESC"'),
         (DEPARTURE, "settled_ms = NULL,", "settled_ms = settled_ms,"),
         (DEPARTURE, "SET held = 0, seen = 0", "SET seen = 0"),
         (DEPARTURE, "held = 0, seen = 0", "held = 0"),
@@ -132,12 +132,8 @@ MUTANTS = {  # by the test that has to fail: the file, what is in it, and what s
         (DEPARTURE, "DELETE FROM delivery WHERE route = ? AND", "DELETE FROM delivery WHERE (route = ? OR 1) AND"),
     ],
     "stores/test_streams.py": [
-        (STREAMS, "decision = iif(?, NULL, decision)\n  WHERE id = ?", "decision = iif(?, NULL, NULL)\n  WHERE id = ?"),
-        (
-            STREAMS,
-            "decision = iif(?, NULL, decision)\n  WHERE id = ?",
-            "decision = iif(?, NULL, decision)\n  WHERE (id = ? OR 1)",
-        ),
+        (STREAMS, "missing, NULL, decision)\n  WHERE id = ?", "missing, NULL, NULL)\n  WHERE id = ?"),
+        (STREAMS, "missing, NULL, decision)\n  WHERE id = ?", "missing, NULL, decision)\n  WHERE (id = ? OR 1)"),
         (MARKS, 'FROM mark WHERE stream = ? AND id = ?)"', 'FROM mark WHERE (stream = ? OR 1) AND id = ?)"'),
     ],
     "stores/test_marks.py": [
