@@ -44,7 +44,8 @@ def test_requests_go_where_something_happens(tmp_path):
             account.create(busy, "clients")
             poller.until(lambda: len(api.requests) > 40)
             asked = Counter(seen.path.split("/")[3] for seen in api.requests)
-            assert asked[busy] > 2 * sum(asked[other] for other in others) / len(others)
+            alike = sum(asked.values()) / ORGS  # what each would get by fixed intervals, within one
+            assert asked[busy] > 1.3 * alike
             assert poller.stop().code == 0
     (history,) = site.query("SELECT history FROM stream WHERE org = ?", busy)[0]
     assert json.loads(history)[2] > 9
