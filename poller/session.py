@@ -1,7 +1,7 @@
 """Requests and answers of httpx's under ``http.py``, and how a body is read: whole, or as much of it as matters.
 
 ``httpx.Client`` is left out. What it adds to its requests and answers is what must not be here: redirects, cookies,
-what the environment says, and URLs in its log; and it takes as long as all the rest (docs/performance.md).
+what the environment says, and URLs in its log; and it took a fifth of the CPU of a page (docs/performance.md).
 """
 
 import logging

@@ -48,7 +48,7 @@ class Transport(httpx.BaseTransport):
     def _pool(self, scheme: bytes) -> httpcore.ConnectionPool:
         if scheme not in self._pools:
             context = (self._link.tls or tls.context()) if scheme == b"https" else None
-            self._pools[scheme] = _pool(self._exchange, self._link, context)
+            self._pools[scheme] = _made(self._exchange, self._link, context)
         return self._pools[scheme]
 
     def _answer(self, request: httpcore.Request) -> httpcore.Response:
@@ -99,7 +99,7 @@ def _excess(answer: httpcore.Response) -> bytes:
         return b""
 
 
-def _pool(exchange: Exchange, link: Link, context: SSLContext | None) -> httpcore.ConnectionPool:
+def _made(exchange: Exchange, link: Link, context: SSLContext | None) -> httpcore.ConnectionPool:
     proxy = link.proxy
     backend = Backend(exchange, allow_private=link.allow_private, proxy=proxy.url if proxy else "")
     if proxy is None:
